@@ -1,0 +1,3 @@
+"""The workbench for people who make image-classification benchmarks."""
+
+__version__ = "0.1.0"

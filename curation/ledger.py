@@ -1,0 +1,160 @@
+"""The ledger: what people decided, as events that are only ever appended.
+
+SQLite by default, PostgreSQL by URL, both through SQLAlchemy. Undo is another event. Everything derived from
+decisions can be rebuilt from them at any earlier position.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+_big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("position", _big, primary_key=True, autoincrement=True),
+    sa.Column("workspace", sa.String(32), nullable=False),
+    sa.Column("event_id", sa.String(120), nullable=False),
+    sa.Column("time", sa.String(32), nullable=False),  # UTC, ISO 8601
+    sa.Column("reviewer", sa.Text, nullable=False),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("shown", sa.JSON, nullable=False),  # what was on the screen
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.UniqueConstraint("workspace", "event_id"),
+    sa.Index("events_by_kind", "workspace", "kind", "position"),
+    sqlite_autoincrement=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One decision. `kind` and `subject` say about what (`pair`, `12-40`), `verdict` says how it was decided."""
+
+    reviewer: str
+    kind: str
+    subject: str
+    verdict: str = ""
+    note: str = ""
+    shown: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    event_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    position: int = 0
+
+
+def engine_for(url: str) -> sa.Engine:
+    """A SQLAlchemy engine; SQLite gets write-ahead logging, a lock wait of 30 s, and transactions that lock at once."""
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in ("journal_mode=wal", "synchronous=normal", "busy_timeout=30000"):
+            connection.execute(f"pragma {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        read_only = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("begin" if read_only else "begin immediate")
+
+    return engine
+
+
+class Ledger:
+    """The decisions of one workspace. Safe for many threads and processes at once."""
+
+    def __init__(self, url: str, workspace: str) -> None:
+        self.url, self.workspace = url, workspace
+        self.engine = engine_for(url)
+        with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # CREATE IF NOT EXISTS races with itself
+                connection.execute(sa.text("select pg_advisory_xact_lock(727462)"))
+            metadata.create_all(connection)
+
+    def reading(self) -> Any:
+        """A connection for reading only; it never waits for a writer."""
+        return self.engine.execution_options(read_only=True).begin()
+
+    def append(self, new: Sequence[Event]) -> int:
+        """Append events and return the last position; an event id that is already there changes nothing.
+
+        Raises:
+            ValueError: an event has no kind or subject.
+        """
+        for event in new:
+            if not event.kind or not event.subject:
+                raise ValueError(f"event {event.event_id} has no kind or no subject")
+        with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # One writer at a time, so that a position, once seen, never gets an earlier one after it.
+                connection.execute(sa.text("select pg_advisory_xact_lock(727461)"))
+            for event in new:
+                row = {k: v for k, v in vars(event).items() if k != "position"} | {"workspace": self.workspace}
+                insert = _insert(connection.dialect.name)(events).values(**row)
+                connection.execute(insert.on_conflict_do_nothing(index_elements=["workspace", "event_id"]))
+            return self._position(connection)
+
+    def undo(self, event_id: str, *, reviewer: str) -> None:
+        """Undo an event by appending another; undoing an undo brings the event back."""
+        self.append([Event(reviewer=reviewer, kind="undo", subject=event_id)])
+
+    def position(self) -> int:
+        """Position of the last event, 0 when there is none."""
+        with self.reading() as connection:
+            return self._position(connection)
+
+    def events(
+        self, kinds: str | Iterable[str] | None = None, *, until: int | None = None, undone: bool = False
+    ) -> list[Event]:
+        """Events in order, those that were undone left out unless asked for.
+
+        Args:
+            kinds: one kind or several; all when None.
+            until: replay only to this position, inclusive.
+            undone: also give undone events and the undo events themselves.
+        """
+        wanted = None if kinds is None else {kinds} if isinstance(kinds, str) else set(kinds)
+        query = sa.select(events).where(events.c.workspace == self.workspace).order_by(events.c.position)
+        if until is not None:
+            query = query.where(events.c.position <= until)
+        if wanted is not None:
+            query = query.where(events.c.kind.in_(sorted(wanted | {"undo"})))
+        with self.reading() as connection:
+            rows = [
+                Event(**{k: v for k, v in row.items() if k != "workspace"})
+                for row in connection.execute(query).mappings()
+            ]
+        if undone:
+            return [e for e in rows if wanted is None or e.kind in wanted]
+        gone: set[str] = set()
+        for event in reversed(rows):  # a later undo is settled before the event it speaks of
+            if event.kind == "undo" and event.event_id not in gone:
+                gone.add(event.subject)
+        return [e for e in rows if e.kind != "undo" and e.event_id not in gone and (wanted is None or e.kind in wanted)]
+
+    def latest(self, kind: str, *, until: int | None = None) -> dict[str, Event]:
+        """The last event that stands for each subject of a kind."""
+        return {event.subject: event for event in self.events(kind, until=until)}
+
+    def _position(self, connection: sa.Connection) -> int:
+        query = sa.select(sa.func.max(events.c.position)).where(events.c.workspace == self.workspace)
+        return connection.execute(query).scalar() or 0
+
+
+def _insert(dialect: str) -> Any:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert
