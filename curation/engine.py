@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from typing import Any, TypeVar
@@ -86,7 +87,12 @@ def _run_ray(function: Callable[[Any], Any], shards: Iterable[Any], workers: int
     except ImportError:
         raise ArgumentError("backend 'ray' needs the package ray: pip install ray") from None
     if not ray.is_initialized():
-        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(log_to_driver=False)
+        else:  # a cluster of one, that finds the code where this process does
+            paths = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}
+            ray.init(num_cpus=max(1, workers), include_dashboard=False, log_to_driver=False, runtime_env=paths)
     task = ray.remote(function)
     waiting = iter(shards)
     running: dict[Any, Any] = {}

@@ -33,6 +33,7 @@ jobs = sa.Table(
     sa.Column("workspace", sa.String(32), nullable=False, index=True),
     sa.Column("kind", sa.String(40), nullable=False),
     sa.Column("argv", sa.JSON, nullable=False),
+    sa.Column("cwd", sa.Text, nullable=False),  # relative paths among the arguments start here
     sa.Column("state", sa.String(20), nullable=False),  # queued running done failed cancelled
     sa.Column("stop", sa.Boolean, nullable=False, default=False),
     sa.Column("done", sa.BigInteger, nullable=False, default=0),
@@ -62,6 +63,7 @@ class Job:
     workspace: str
     kind: str
     argv: list[str]
+    cwd: str
     state: str
     stop: bool
     done: int
@@ -89,7 +91,7 @@ class Job:
 def start(workspace: Workspace, kind: str, argv: list[str]) -> int:
     """Start `python -m curation KIND ARGV…` detached from this process and return its job id."""
     job_id = _insert(workspace, kind, argv)
-    _spawn(workspace, job_id, kind, argv)
+    _spawn(workspace, job_id)
     return job_id
 
 
@@ -99,7 +101,7 @@ def resume(workspace: Workspace, job_id: int) -> None:
     if job.live:
         raise CurationError(f"job {job_id} is still {job.state}: cancel it first")
     _update(workspace, job_id, state="queued", stop=False, created=time.time(), message="")
-    _spawn(workspace, job_id, job.kind, job.argv)
+    _spawn(workspace, job_id)
 
 
 def cancel(workspace: Workspace, job_id: int) -> None:
@@ -217,9 +219,9 @@ _ready: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
 
 def _insert(workspace: Workspace, kind: str, argv: list[str]) -> int:
-    row = {"workspace": workspace.id, "kind": kind, "argv": argv, "state": "queued", "created": time.time()}
+    row = {"workspace": workspace.id, "kind": kind, "argv": argv, "cwd": str(Path.cwd()), "state": "queued"}
     with _engine(workspace).begin() as connection:
-        return connection.execute(sa.insert(jobs).values(**row)).inserted_primary_key[0]
+        return connection.execute(sa.insert(jobs).values(**row, created=time.time())).inserted_primary_key[0]
 
 
 def _update(workspace: Workspace, job_id: int, **values: object) -> None:
@@ -263,10 +265,11 @@ def _alive(workspace: Workspace, job_id: int) -> bool:
         return True
 
 
-def _spawn(workspace: Workspace, job_id: int, kind: str, argv: list[str]) -> None:
+def _spawn(workspace: Workspace, job_id: int) -> None:
+    job = get(workspace, job_id)
     path = log_path(workspace, job_id)
     path.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "curation", kind, *argv, "--job", str(job_id), "--json"]
+    command = [sys.executable, "-m", "curation", job.kind, *job.argv, "--job", str(job_id), "--json"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(_HOME), os.environ.get("PYTHONPATH")]))}
     with open(path, "ab") as log:
         log.write(f"$ {json.dumps(command)}\n".encode())
@@ -276,6 +279,7 @@ def _spawn(workspace: Workspace, job_id: int, kind: str, argv: list[str]) -> Non
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            cwd=job.cwd if Path(job.cwd).is_dir() else None,
             start_new_session=True,  # a Ctrl-C or a killed server does not reach it
             env=environment,
         )

@@ -116,6 +116,12 @@ class Ledger:
         with self.reading() as connection:
             return self._position(connection)
 
+    def count(self) -> int:
+        """How many events this workspace has, undone ones and undos included."""
+        query = sa.select(sa.func.count()).where(events.c.workspace == self.workspace)
+        with self.reading() as connection:
+            return connection.execute(query).scalar() or 0
+
     def events(
         self, kinds: str | Iterable[str] | None = None, *, until: int | None = None, undone: bool = False
     ) -> list[Event]:

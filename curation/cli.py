@@ -1,0 +1,358 @@
+"""The stages from a shell: `python -m curation STAGE WORKSPACE …`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curation import jobs
+from curation.engine import Progress
+from curation.errors import Cancelled, CurationError
+from curation.workspace import Workspace
+
+app = typer.Typer(
+    help="Make image-classification benchmarks: read pictures in, cluster, find duplicates, carve splits, export.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The workspace folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON at the end.")]
+JobId = Annotated[int | None, typer.Option("--job", hidden=True)]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; all processors by default.")]
+Backend = Annotated[str, typer.Option(help="Where shards run: processes or ray.")]
+Seed = Annotated[int, typer.Option(help="Every random draw comes from it.")]
+
+
+_arguments: ContextVar[list[str]] = ContextVar("arguments")
+
+
+class _Printer:
+    """A progress bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.said = (-1, "")
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            if self.bar is None or self.bar.total != total:
+                self.close()
+                self.bar = tqdm(total=total, unit="", file=sys.stderr)
+            self.bar.set_description(message, refresh=False)
+            self.bar.update(done - self.bar.n)
+            return
+        now = (int(20 * done / max(total, 1)), message)
+        if now != self.said:
+            self.said = now
+            print(f"{message}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+@contextmanager
+def _as_job(workspace: Workspace, job: int | None) -> Iterator[tuple[Progress, dict[str, Any]]]:
+    """Run a stage as a job: the page shows what the shell does, and the other way round."""
+    kind, *argv = [a for a in _arguments.get() if a != "--json"]
+    printer = _Printer()
+    with jobs.track(workspace, kind, argv, job) as running:
+
+        def progress(done: int, total: int, message: str) -> None:
+            printer(done, total, message)
+            running(done, total, message)
+
+        try:
+            yield progress, running.result
+        finally:
+            printer.close()
+
+
+def _finish(result: dict[str, Any], as_json: bool) -> None:
+    """Print a stage's summary; exit code 3 says that some inputs were set aside."""
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        for key, value in result.items():
+            if isinstance(value, list):
+                for item in value:
+                    print(f"  {item}")
+            elif not isinstance(value, dict):
+                print(
+                    f"{key.replace('_', ' ')}: {value:,}"
+                    if isinstance(value, int)
+                    else f"{key.replace('_', ' ')}: {value}"
+                )
+    if result.get("set_aside"):
+        raise typer.Exit(3)
+
+
+def _stage(folder: Path, job: int | None, as_json: bool, stage: Callable[..., dict[str, Any]], **options: Any) -> None:
+    workspace = Workspace(folder)
+    with _as_job(workspace, job) as (progress, result):
+        result.update(stage(workspace, progress=progress, **options))
+    _finish(result, as_json)
+
+
+@app.command()
+def init(
+    folder: Folder,
+    images: Annotated[Path, typer.Option(help="The folder that the pictures lie in.")],
+    layout: Annotated[str, typer.Option(help="auto, folders, splits, ilsvrc or table.")] = "auto",
+    table: Annotated[Path | None, typer.Option(help="CSV or Parquet with path and label, for layout table.")] = None,
+    name: Annotated[str | None, typer.Option(help="Shown in the app; the folder's name by default.")] = None,
+    workers: Workers = None,
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Make a workspace, or read its folder again: new pictures are added, missing ones marked gone."""
+    from curation.images.ingest import read
+
+    Workspace.create(folder, name=name, roots={"images": images})
+    options = {"table": table} if table else {}
+    _stage(folder, job, as_json, read, layout=layout, workers=workers, **options)
+
+
+@app.command()
+def extract(
+    folder: Folder,
+    backbone: Annotated[str, typer.Option(help="Name of the network.")] = "tf_efficientnet_lite0",
+    weights: Annotated[Path | None, typer.Option(help="A local weights file.")] = None,
+    dtype: Annotated[str, typer.Option(help="float16 or float32, as stored.")] = "float16",
+    name: Annotated[str | None, typer.Option(help="Name of the feature set; the backbone's by default.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures a forward pass.")] = 64,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU when there is one.")] = None,
+    workers: Workers = None,
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Extract features of every usable picture, in resumable shards."""
+    from curation.features.extract import extract as stage
+
+    _stage(
+        folder,
+        job,
+        as_json,
+        stage,
+        backbone=backbone,
+        weights=weights,
+        dtype=dtype,
+        name=name,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
+    )
+
+
+@app.command()
+def cluster(
+    folder: Folder,
+    features: Annotated[str, typer.Option(help="Name of a feature set.")],
+    clusters: Annotated[int, typer.Option(help="Clusters in each class.")] = 6,
+    attributes: Annotated[int, typer.Option(help="Attributes that they are merged into.")] = 3,
+    merge: Annotated[str, typer.Option(help="rank, or none to keep every cluster as an attribute.")] = "rank",
+    seed: Seed = 25,
+    name: Annotated[str | None, typer.Option(help="Name of the clustering; the feature set's by default.")] = None,
+    workers: Workers = None,
+    backend: Backend = "processes",
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Cluster the features inside each class and merge the clusters into attributes."""
+    from curation.clusters.kmeans import cluster as stage
+
+    _stage(
+        folder,
+        job,
+        as_json,
+        stage,
+        features=features,
+        clusters=clusters,
+        attributes=attributes,
+        merge=merge,
+        seed=seed,
+        name=name,
+        workers=workers,
+        backend=backend,
+    )
+
+
+@app.command("map")
+def map_(
+    folder: Folder,
+    features: Annotated[str, typer.Option(help="Name of a feature set.")],
+    method: Annotated[str, typer.Option(help="tsne or umap.")] = "tsne",
+    class_name: Annotated[str | None, typer.Option("--class", help="Only this class.")] = None,
+    seed: Seed = 25,
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Lay features out in two dimensions, for a whole workspace or one class."""
+    from curation.clusters.maps import project
+
+    _stage(folder, job, as_json, project, features=features, method=method, class_name=class_name, seed=seed)
+
+
+@app.command()
+def duplicates(
+    folder: Folder,
+    features: Annotated[str | None, typer.Option(help="Feature set for cosine similarity; the only one.")] = None,
+    workers: Workers = None,
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Find exact copies and near duplicates, within the workspace and between its splits."""
+    from curation.duplicates.find import find
+
+    _stage(folder, job, as_json, find, features=features, workers=workers)
+
+
+@app.command()
+def split(
+    folder: Folder,
+    name: Annotated[str, typer.Option(help="Name of the new split.")],
+    recipe: Annotated[str, typer.Option(help="Kind of recipe.")] = "glt",
+    inter: Annotated[str, typer.Option(help="Classes long-tailed (lt) or balanced (bl).")] = "lt",
+    mode: Annotated[str, typer.Option(help="default, or legacy for the published procedure.")] = "default",
+    clusters: Annotated[str | None, typer.Option(help="Name of a clustering; the only one.")] = None,
+    seed: Seed = 25,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any parameter.")] = None,
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Carve a split by a recipe; what was left out is listed with its reason."""
+    from curation.splits.recipes import make, parse_settings
+
+    parameters = {"inter": inter, "mode": mode, "seed": seed} | parse_settings(settings or [])
+
+    def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
+        progress(0, 1, "carving a split")
+        return make(workspace, recipe=recipe, name=name, clusters=clusters, parameters=parameters)
+
+    _stage(folder, job, as_json, stage)
+
+
+@app.command()
+def export(
+    folder: Folder,
+    split: Annotated[str, typer.Argument(metavar="SPLIT", help="Name of a split.")],
+    formats: Annotated[
+        list[str],
+        typer.Option("--format", help="glt-json, csv, parquet, imagenet-lt-txt or folder; may be given several times."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Where to; exports/SPLIT in the workspace by default.")] = None,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy pictures into the folder format instead of links.")
+    ] = False,
+    absolute: Annotated[
+        bool, typer.Option("--absolute", help="Absolute paths, as the published loader wants.")
+    ] = False,
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Write a split as annotation files, with a manifest that can rebuild and verify them."""
+    from curation.export import export as write
+
+    def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
+        progress(0, 1, "writing files")
+        return write(workspace, split, formats=formats, out=out, link="copy" if copy else "link", absolute=absolute)
+
+    _stage(folder, job, as_json, stage)
+
+
+@app.command()
+def rebuild(
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="manifest.json of an export.")],
+    out: Annotated[Path | None, typer.Option(help="Keep the rebuilt files here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an export's files again from its manifest and verify their hashes."""
+    from curation.export import rebuild as again
+
+    _finish(again(manifest, out=out), as_json)
+
+
+@app.command("glt-carve")
+def glt_carve(
+    table: Annotated[Path, typer.Argument(metavar="TABLE.json", help="{class: {cluster: [paths]}}")],
+    out: Annotated[Path, typer.Option(help="Folder for the two JSON files.")],
+    mode: Annotated[str, typer.Option(help="legacy or default.")] = "legacy",
+    seed: Seed = 25,
+    profile: Annotated[str, typer.Option(help="Class sizes of the long-tailed file.")] = "imagenet-glt",
+    as_json: Json = False,
+) -> None:
+    """Carve a cluster table into both ImageNet-GLT annotation files."""
+    from curation.splits.carve_table import glt_carve as stage
+
+    _finish(stage(table, out=out, mode=mode, seed=seed, profile=profile), as_json)
+
+
+@app.command()
+def run(
+    folder: Folder,
+    source: Annotated[
+        str | None, typer.Option(help="Read these in first: digits, imagenette, or a folder of your own.")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="Name of the network.")] = "tf_efficientnet_lite0",
+    method: Annotated[str, typer.Option(help="Map: tsne or umap.")] = "tsne",
+    seed: Seed = 25,
+    workers: Workers = None,
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """The whole main job with good defaults: features, clusters, map, pairs and a split."""
+    from curation import pipeline
+
+    if source:
+        pipeline.prepare(folder, source=source)
+    _stage(
+        folder,
+        job,
+        as_json,
+        pipeline.run,
+        source=source,
+        backbone=backbone,
+        method=method,
+        seed=seed,
+        workers=workers,
+    )
+
+
+@app.command()
+def status(folder: Folder, as_json: Json = False) -> None:
+    """What a workspace holds."""
+    from curation.pipeline import status as look
+
+    _finish(look(Workspace(folder)), as_json)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; exit codes: 0 done, 1 failed, 2 wrong arguments, 3 finished but inputs were set aside."""
+    arguments = sys.argv[1:] if argv is None else argv
+    token = _arguments.set(arguments)
+    try:
+        app(args=arguments, prog_name="curation")
+    except SystemExit as end:  # how Typer says an exit code
+        return int(end.code or 0)
+    except CurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (Cancelled, KeyboardInterrupt) as stop:
+        print(f"stopped {stop}".rstrip() + ": run the same command again to go on", file=sys.stderr)
+        return 1
+    finally:
+        _arguments.reset(token)
+    return 0

@@ -1,0 +1,113 @@
+"""The main job in one go, with good defaults; and what of it a workspace has done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from curation.engine import Progress, quiet
+from curation.files import read_table
+from curation.workspace import Workspace
+
+SAMPLES = {"digits": "Handwritten digits", "imagenette": "Imagenette 160 px"}
+
+
+def prepare(folder: str | Path, *, source: str) -> Workspace:
+    """Make the workspace for a source: a sample by name (its pictures go beside the workspace), or a folder."""
+    folder = Path(folder).resolve()
+    pictures = Path(source)
+    if source in SAMPLES:
+        pictures = folder.with_name(f"{folder.name}-pictures")
+        if source == "imagenette":
+            pictures /= "imagenette2-160"
+        pictures.mkdir(parents=True, exist_ok=True)
+    return Workspace.create(folder, name=SAMPLES.get(source, pictures.resolve().name), roots={"images": pictures})
+
+
+def run(
+    workspace: Workspace,
+    *,
+    source: str | None = None,
+    backbone: str = "tf_efficientnet_lite0",
+    method: str = "tsne",
+    seed: int = 25,
+    workers: int | None = None,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
+    """Run every step that a workspace has not done yet, from pictures to a generalised long-tail split.
+
+    The split's cells are the largest that the classes can fill (`curation.splits.glt.suggest`).
+    """
+    from curation.clusters import kmeans, maps
+    from curation.duplicates.find import find
+    from curation.features.extract import extract
+    from curation.images.ingest import read
+    from curation.splits import recipes
+
+    made = {"features": backbone, "seed": seed, "workers": workers}
+    steps: list[tuple[str, Callable[[Progress], Any]]] = []
+    if source or not workspace.images_path.is_file():
+        steps.append(("Fetching pictures", lambda tell: _fetch(workspace, source, tell)))
+        steps.append(("Reading pictures", lambda tell: read(workspace, workers=workers, progress=tell)))
+    steps.append(
+        ("Extracting features", lambda tell: extract(workspace, backbone=backbone, workers=workers, progress=tell))
+    )
+    if backbone not in workspace.cluster_names():
+        steps.append(("Clustering", lambda tell: kmeans.cluster(workspace, **made, progress=tell)))
+    if f"{backbone}-{method}" not in workspace.map_names():
+        options = {"features": backbone, "method": method, "seed": seed}
+        steps.append(("Drawing the map", lambda tell: maps.project(workspace, **options, progress=tell)))
+    if not pairs_path(workspace).is_file():
+        steps.append(("Finding pairs", lambda tell: find(workspace, features=backbone, workers=workers, progress=tell)))
+    if not workspace.split_names():
+        options = {"recipe": "glt", "name": "glt", "clusters": backbone, "parameters": {"seed": seed, "fit": True}}
+        steps.append(("Carving a split", lambda tell: recipes.make(workspace, **options)))
+    set_aside = 0
+    for number, (title, step) in enumerate(steps, 1):
+
+        def tell(done: int, total: int, _: str, title: str = f"{title} ({number} of {len(steps)})") -> None:
+            progress(done, total, title)
+
+        tell(0, 1, "")
+        result = step(tell)
+        set_aside = max(
+            set_aside, result.get("set_aside", 0) if title in ("Reading pictures", "Extracting features") else 0
+        )
+    return status(workspace) | {"set_aside": set_aside}
+
+
+def pairs_path(workspace: Workspace) -> Path:
+    """Where the table of proposed pairs lies."""
+    return workspace.path / "duplicates" / "pairs.parquet"
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """What a workspace holds, as counts and names."""
+    result: dict[str, Any] = {"workspace": workspace.name, "path": str(workspace.path)}
+    if workspace.images_path.is_file():
+        counts = workspace.images(["status"])["status"].value_counts()
+        by_status = dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
+        result |= {"images": sum(by_status.values())} | {k: by_status.get(k, 0) for k in ("ok", "broken", "gone")}
+        result["classes"] = pc.count(workspace.classes()["class_name"]).as_py()
+    for what in ("feature", "cluster", "map", "split"):
+        names = getattr(workspace, f"{what}_names")()
+        result[f"{what}s".replace("features", "feature sets")] = ", ".join(names) or "none"
+    pairs = pairs_path(workspace)
+    result["pairs"] = read_table(pairs, columns=["image_a"]).num_rows if pairs.is_file() else 0
+    result["decisions"] = workspace.ledger.count()
+    return result
+
+
+def _fetch(workspace: Workspace, source: str | None, tell: Progress) -> dict[str, Any]:
+    from curation import sample
+
+    pictures = workspace.roots["images"]
+    if source == "digits":
+        sample.digits(pictures)
+    elif source == "imagenette":
+        sample.imagenette(pictures.parent)
+    tell(1, 1, "")
+    return {}

@@ -1,0 +1,1 @@
+"""What the pages share: the frame, HTTP routes, components. The only part that may import Streamlit."""

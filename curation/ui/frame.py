@@ -1,0 +1,190 @@
+"""What surrounds every page: workspace and reviewer in the sidebar, running jobs, titles, empty states."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from pathlib import Path
+from typing import NoReturn
+
+import streamlit as st
+
+from curation import jobs
+from curation.ui import recent
+from curation.workspace import Workspace
+
+HERE = Path(__file__).resolve().parent
+ICON = HERE / "components" / "icon.png"
+PAGES = HERE.parents[1] / "pages"
+
+
+def plain(text: object) -> str:
+    """Text that Streamlit's Markdown shows as it is: names and messages may hold anything."""
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+!|~$:&^=-])", r"\\\1", str(text))
+    return escaped.replace("\n", " ")
+
+
+def shorten(text: str, length: int = 40) -> str:
+    """Cut the middle out of a long name."""
+    if len(text) <= length:
+        return text
+    half = (length - 1) // 2
+    return f"{text[: length - 1 - half]}…{text[-half:]}"
+
+
+def style() -> None:
+    """The few rules that Streamlit's theme cannot say."""
+    st.html(HERE / "frame.html")
+
+
+def sidebar() -> None:
+    """Workspace, reviewer and jobs; pages put their own controls below with `st.sidebar`."""
+    known = {entry["id"]: entry for entry in recent.listing()}
+    chosen = st.query_params.get("w") or st.session_state.get("workspace_id")
+    if chosen not in known:
+        chosen = next(iter(known), None)
+    with st.sidebar:
+        if chosen:
+            if st.session_state.get("workspace_choice") != chosen:
+                st.session_state["workspace_choice"] = chosen
+            st.selectbox(
+                "Workspace",
+                list(known),
+                format_func=lambda key: known[key]["name"] if key in known else "",
+                key="workspace_choice",
+                on_change=_switch,
+                help=known[chosen]["path"],
+            )
+            st.session_state["workspace_id"] = chosen
+            st.query_params["w"] = chosen
+        if "reviewer" not in st.session_state:
+            st.session_state["reviewer"] = st.query_params.get("reviewer") or _login()
+        if chosen:
+            job_bar(recent.open_workspace(chosen))
+
+
+def _switch() -> None:
+    st.query_params["w"] = st.session_state["workspace_choice"]
+
+
+def _login() -> str:
+    email = st.user.get("email")
+    try:
+        return email or getpass.getuser()
+    except (KeyError, OSError):
+        return "anonymous"
+
+
+def reviewer() -> str:
+    """Who decides, as the ledger will remember."""
+    return (st.session_state.get("reviewer") or "anonymous").strip() or "anonymous"
+
+
+def reviewer_field() -> None:
+    """Lets a person say who they are, where decisions are made."""
+    st.text_input("Reviewer", key="reviewer", persist_state="session", help="Written beside every decision you make")
+
+
+def current() -> Workspace:
+    """The chosen workspace; without one, an empty page that leads to the start."""
+    chosen = st.session_state.get("workspace_id")
+    if not chosen:
+        empty("No workspace yet", "A workspace holds what is known about one set of pictures.", "start", "Start here")
+    return recent.open_workspace(chosen)
+
+
+def open_page(workspace: Workspace, page: str = "start") -> None:
+    """Make a workspace the current one and go to a page."""
+    recent.remember(workspace)
+    st.session_state["workspace_id"] = workspace.id
+    st.switch_page(PAGES / f"{page}.py", query_params={"w": workspace.id})
+
+
+def title(name: str, purpose: str) -> None:
+    """A page's name and, in one line, what it is for."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="page_title"):
+        st.subheader(name, anchor=False, width="content")
+        st.caption(purpose, width="content")
+
+
+def empty(what: str, then: str, page: str, label: str) -> NoReturn:
+    """An empty page: what it will show and how to get there."""
+    with st.container(horizontal_alignment="center", key="empty_state"):
+        st.subheader(what, anchor=False, width="content")
+        st.text(then, width="content")
+        st.page_link(PAGES / f"{page}.py", label=label, icon=":material/arrow_forward:")
+    st.stop()
+
+
+def following(page: str, label: str) -> None:
+    """What comes next, once a page's work is done."""
+    with st.sidebar:
+        st.page_link(PAGES / f"{page}.py", label=label, icon=":material/arrow_forward:")
+
+
+def start_job(workspace: Workspace, kind: str, *arguments: object) -> None:
+    """Start a stage in its own process; for `on_click`."""
+    jobs.start(workspace, kind, [str(workspace.path), *map(str, arguments)])
+
+
+def busy(workspace: Workspace, *kinds: str) -> bool:
+    """Whether a job of these kinds (or the main job) is under way."""
+    return any(job.live and job.kind in (*kinds, "run") for job in jobs.listing(workspace, limit=10))
+
+
+def job_bar(workspace: Workspace) -> None:
+    """Jobs under way, or the last one that went wrong. Polls only while there is something to see."""
+    live = {job.job_id for job in jobs.listing(workspace) if job.live}
+
+    @st.fragment(run_every=1.0 if live else None)
+    def bar() -> None:
+        shown = jobs.listing(workspace, limit=10)
+        if live - {job.job_id for job in shown if job.live}:
+            st.rerun()  # something finished: the page has news
+        for job in shown:
+            latest = job.job_id == shown[0].job_id
+            if job.live or (latest and job.state != "done" and not st.session_state.get(f"seen{job.job_id}")):
+                _job_card(workspace, job)
+
+    bar()
+
+
+def _job_card(workspace: Workspace, job: jobs.Job) -> None:
+    with st.container(key=f"job_{job.job_id}", gap="xsmall"):
+        if job.live:
+            st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=plain(job.message or "Starting"))
+        else:
+            st.text(f"{job.kind} {job.state}" + (f": {job.message}" if job.message else ""))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if job.live:
+                st.caption(pace(job), width="stretch")
+                label = "Stopping" if job.stop else "Cancel"
+                st.button(
+                    label,
+                    key=f"cancel{job.job_id}",
+                    type="tertiary",
+                    disabled=job.stop,
+                    on_click=jobs.cancel,
+                    args=(workspace, job.job_id),
+                )
+            else:
+                st.button("Resume", key=f"resume{job.job_id}", on_click=_resume, args=(workspace, job.job_id))
+                st.button("Dismiss", key=f"dismiss{job.job_id}", type="tertiary", on_click=_dismiss, args=(job.job_id,))
+
+
+def _resume(workspace: Workspace, job_id: int) -> None:
+    jobs.resume(workspace, job_id)
+
+
+def _dismiss(job_id: int) -> None:
+    st.session_state[f"seen{job_id}"] = True
+
+
+def pace(job: jobs.Job) -> str:
+    """Where a job stands, how fast it goes and when it ends."""
+    parts = [f"{job.done:,} of {job.total:,}"] if job.total > 1 else []
+    if job.rate > 0 and job.total > 1:
+        parts.append(f"{job.rate:,.0f} a second" if job.rate >= 1 else f"{60 * job.rate:,.0f} a minute")
+    if (left := job.seconds_left) and job.total > 1:
+        parts.append(f"{left:,.0f} s left" if left < 100 else f"{left / 60:,.0f} min left")
+    return " · ".join(parts)

@@ -1,0 +1,224 @@
+"""What the server answers besides the pages: pictures, decisions, points of maps, scripts, downloads."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow.parquet as pq
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from curation import files
+from curation.errors import CurationError
+from curation.images import thumbnails
+from curation.ui import recent
+from curation.ui.components import base, decisions, scatter
+from curation.workspace import Workspace
+
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+BRIEFLY = {"Cache-Control": "private, max-age=30"}
+# Said, so that nobody compresses it on the way: points do not shrink, and it would take longer than sending them.
+AS_IT_IS = {"Content-Encoding": "identity"}
+MOST_BODY = 1_000_000
+MOST_KEPT = 256 * 2**20
+
+PLACEHOLDER = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 192 192" role="img"><title>cannot be shown</title>'
+    '<rect width="192" height="192" fill="#8883"/><path d="M66 66l60 60M126 66l-60 60" stroke="#888" stroke-width="3" '
+    'stroke-linecap="round"/><text x="96" y="160" text-anchor="middle" font-family="sans-serif" font-size="14" '
+    'fill="#888">cannot be shown</text></svg>'
+)
+
+
+class Kept:
+    """The bytes used last, up to a total size. Safe in threads."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.size = most, 0
+        self._items: OrderedDict[Any, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> bytes | None:
+        with self._lock:
+            if (value := self._items.get(key)) is not None:
+                self._items.move_to_end(key)
+            return value
+
+    def put(self, key: Any, value: bytes) -> None:
+        with self._lock:
+            self.size += len(value) - len(self._items.pop(key, b""))
+            self._items[key] = value
+            while self.size > self.most:
+                self.size -= len(self._items.popitem(last=False)[1])
+
+
+pictures = Kept(MOST_KEPT)
+
+
+async def image(request: Request) -> Response:
+    """A thumbnail as WebP; a grey picture that says so, and 404, when there is none."""
+    workspace, size, number = (request.path_params[k] for k in ("workspace", "size", "image"))
+    key = (workspace, size, number, request.query_params.get("v"))
+    data = pictures.get(key)  # answered on the spot; only what must be read or made takes a thread
+    if data is None:
+        try:
+            data = await run_in_threadpool(_thumbnail, workspace, number, size)
+        except (CurationError, OSError):
+            return Response(PLACEHOLDER, 404, media_type="image/svg+xml", headers=BRIEFLY)
+        pictures.put(key, data)
+    return Response(data, media_type="image/webp", headers=FOREVER if key[3] else BRIEFLY)
+
+
+def _thumbnail(workspace: str, number: int, size: str) -> bytes:
+    return thumbnails.thumbnail(recent.open_workspace(workspace), number, size)
+
+
+def details(request: Request) -> Response:
+    """All that is known about one image, as JSON."""
+    try:
+        workspace = recent.open_workspace(request.path_params["workspace"])
+        row = _row(workspace, request.path_params["image"])
+    except CurationError as error:
+        return JSONResponse({"error": str(error)}, 404)
+    return JSONResponse(row, headers={"Cache-Control": "no-store"})
+
+
+def _row(workspace: Workspace, number: int) -> dict[str, Any]:
+    if not workspace.images_path.is_file():
+        workspace.images()  # raises, saying what to do
+    with pq.ParquetFile(workspace.images_path) as file:
+        first = 0
+        for group in range(file.num_row_groups):  # reads only the group that holds the row
+            rows = file.metadata.row_group(group).num_rows
+            if number < first + rows:
+                row = file.read_row_group(group).slice(number - first, 1).to_pylist()[0]
+                hidden = ("modified", "pixels", "phash", "phash_mirror")
+                return {k: v for k, v in row.items() if k not in hidden}
+            first += rows
+    raise CurationError(f"there is no image {number}: {workspace.path} has {first:,} images")
+
+
+async def post_events(request: Request) -> Response:
+    """Append decisions to the ledger and answer `{"ack": highest seq}`; a batch is kept whole or not at all."""
+    if not _same_site(request):
+        return JSONResponse({"error": "decisions are only taken from this program's own pages"}, 403)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return JSONResponse({"error": "decisions must be sent as application/json"}, 415)
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BODY:
+            return JSONResponse({"error": f"a batch may have {MOST_BODY:,} bytes: send fewer decisions"}, 413)
+    return await run_in_threadpool(_keep, request.path_params["workspace"], bytes(body))
+
+
+def _keep(workspace_id: str, body: bytes) -> Response:
+    try:
+        batch = json.loads(body)
+    except (ValueError, RecursionError):
+        return JSONResponse({"error": "the batch is not JSON"}, 400)
+    try:
+        workspace = recent.open_workspace(workspace_id)
+        images = pq.read_metadata(workspace.images_path).num_rows
+    except (CurationError, OSError) as error:
+        return JSONResponse({"error": str(error)}, 404)
+    try:
+        events, last = decisions.parse(batch, images)
+    except decisions.Refused as refused:
+        return JSONResponse({"error": str(refused), "seq": refused.seq}, 422)
+    workspace.ledger.append(events)
+    return JSONResponse({"ack": last})
+
+
+def _same_site(request: Request) -> bool:
+    """Whether a page of this server asks. Browsers leave Sec-Fetch-Site out on plain HTTP, but not Origin."""
+    if site := request.headers.get("sec-fetch-site"):
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    hosts = (request.headers.get("host"), request.headers.get("x-forwarded-host"))
+    return origin is None or urlsplit(origin).netloc in hosts
+
+
+def points(request: Request) -> Response:
+    """Positions and groups of a map (`scatter.Scatter.points`), or with `?ids` its image ids as int32."""
+    colour = request.query_params.get("colour", "class")
+    try:
+        workspace = recent.open_workspace(request.path_params["workspace"])
+        drawn = scatter.scatter(workspace, request.path_params["map"], colour)
+    except CurationError as error:
+        return JSONResponse({"error": str(error)}, 404)
+    data = drawn.ids.astype("<i4").tobytes() if "ids" in request.query_params else drawn.points()
+    cached = FOREVER if "v" in request.query_params else BRIEFLY
+    return Response(data, media_type="application/octet-stream", headers=cached | AS_IT_IS)
+
+
+def asset(request: Request) -> Response:
+    """A component's script or style sheet; kept forever under the version that is being served."""
+    name = request.path_params["name"]
+    kind = base.SUFFIXES.get(Path(name).suffix)
+    if kind is None or name not in os.listdir(base.ASSETS):
+        return Response(status_code=404)
+    current = request.path_params["version"] == base.VERSION
+    return Response((base.ASSETS / name).read_bytes(), media_type=kind, headers=FOREVER if current else BRIEFLY)
+
+
+def download(request: Request) -> Response:
+    """A finished export as ZIP."""
+    try:
+        name = files.check_name(request.path_params["name"], "export")
+        path = recent.open_workspace(request.path_params["workspace"]).path / "exports" / f"{name}.zip"
+    except CurationError as error:
+        return JSONResponse({"error": str(error)}, 404)
+    if not path.is_file():
+        return JSONResponse({"error": f"{path} does not exist"}, 404)
+    return FileResponse(path, filename=path.name, media_type="application/zip")
+
+
+routes = [
+    Route("/img/{workspace}/{size}/{image:int}.webp", image),
+    Route("/details/{workspace}/{image:int}.json", details),
+    Route("/api/{workspace}/events", post_events, methods=["POST"]),
+    Route("/points/{workspace}/{map}.bin", points),
+    Route("/assets/{version}/{name}", asset),
+    Route("/exports/{workspace}/{name}.zip", download),
+]
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
+    """Make answers prompt: no delayed packets, pages' packages loaded, and left out of garbage collection."""
+    _send_at_once()
+    import pandas  # noqa: F401
+    import pyarrow.compute  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+    yield {}
+
+
+def _send_at_once() -> None:
+    """Set TCP_NODELAY on the listening socket, from which connections inherit it.
+
+    Streamlit hands asyncio a socket without a protocol number, for which asyncio leaves Nagle's algorithm on: 40 ms
+    for each answer on a kept connection (uvicorn issue 3149). uvloop does not need this.
+    """
+    descriptors = Path("/proc/self/fd")
+    for descriptor in sorted(descriptors.iterdir()) if descriptors.is_dir() else ():
+        try:
+            with socket.socket(fileno=os.dup(int(descriptor.name))) as connection:
+                if connection.type == socket.SOCK_STREAM and connection.family in (socket.AF_INET, socket.AF_INET6):
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            continue  # no socket, or closed in between

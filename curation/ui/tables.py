@@ -1,0 +1,103 @@
+"""What pages read, kept in memory by file version: a page turn must not read 1.28 million rows again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import streamlit as st
+
+from curation import derived, files
+from curation.workspace import Workspace
+
+COLUMNS = ("image_id", "root", "path", "class_name", "source_split", "width", "height", "bytes", "brightness")
+COLUMNS += ("flat", "status", "reason")
+
+
+def stamp(path: Path) -> str:
+    """Changes whenever a file does; '' when there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
+
+
+def images(workspace: Workspace) -> pa.Table:
+    """The images table (the columns that pages show), shared by all sessions: never change it."""
+    return _images(str(workspace.path), workspace.version())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _images(path: str, version: str) -> pa.Table:
+    return Workspace(path).images(COLUMNS).combine_chunks()
+
+
+def class_counts(workspace: Workspace) -> pd.DataFrame:
+    """One row a class, in byte order of names: class_name and images by status (ok, broken, gone)."""
+    return _class_counts(str(workspace.path), workspace.version())
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _class_counts(path: str, version: str) -> pd.DataFrame:
+    table = _images(path, version).select(["class_name", "status"])
+    counts = table.group_by(["class_name", "status"]).aggregate([([], "count_all")]).to_pandas()
+    counts = counts.astype({"class_name": str, "status": str})
+    wide = counts.pivot_table(index="class_name", columns="status", values="count_all", aggfunc="sum", fill_value=0)
+    wide = wide.reindex(columns=["ok", "broken", "gone"], fill_value=0).astype(int)
+    order = sorted(wide.index, key=lambda name: name.encode("utf-8", "surrogatepass"))
+    return wide.loc[order].reset_index()
+
+
+def class_names(workspace: Workspace) -> list[str]:
+    """Names of the classes that have usable images."""
+    counts = class_counts(workspace)
+    return counts["class_name"][counts["ok"] > 0].tolist()
+
+
+def rows(workspace: Workspace, ids: np.ndarray) -> pd.DataFrame:
+    """The rows of some images, in the order asked for."""
+    table = images(workspace).take(pa.array(np.asarray(ids, dtype=np.int64)))
+    return table.to_pandas(strings_to_categorical=False)
+
+
+def ids_where(workspace: Workspace, **equal: str) -> np.ndarray:
+    """Ids of the images whose columns have these values, ascending."""
+    table = images(workspace)
+    mask = None
+    for column, value in equal.items():
+        hit = pc.equal(table[column], value)
+        mask = hit if mask is None else pc.and_(mask, hit)
+    picked = table["image_id"] if mask is None else table["image_id"].filter(mask)
+    return picked.to_numpy()
+
+
+def clusters(workspace: Workspace, name: str, class_name: str | None = None) -> pa.Table:
+    """A clustering with people's edits in it, whole or of one class."""
+    base = stamp(workspace.path / "clusters" / f"{name}.parquet")
+    return _clusters(str(workspace.path), name, class_name, base, workspace.ledger.position())
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _clusters(path: str, name: str, class_name: str | None, base: str, position: int) -> pa.Table:
+    return derived.clusters(Workspace(path), name, class_name=class_name)
+
+
+def points(workspace: Workspace, name: str) -> pa.Table:
+    """A map: image_id, x, y."""
+    path = workspace.path / "maps" / f"{name}.parquet"
+    return _table(str(path), stamp(path))
+
+
+def split(workspace: Workspace, name: str) -> pa.Table:
+    """A split's rows."""
+    path = workspace.path / "splits" / name / "split.parquet"
+    return _table(str(path), stamp(path))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _table(path: str, version: str) -> pa.Table:
+    return files.read_table(path).combine_chunks()

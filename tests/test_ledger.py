@@ -1,0 +1,132 @@
+"""Decisions are appended, never lost, and can be undone and replayed; on SQLite and on PostgreSQL."""
+
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+import postgres
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.ledger import Event, Ledger
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    if not postgres.binary("initdb"):
+        pytest.skip("no PostgreSQL server on this machine: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    try:
+        with postgres.server(folder) as url:
+            yield url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request, tmp_path):
+    if request.param == "sqlite":
+        return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "w")
+    return Ledger(request.getfixturevalue("postgres_url"), tmp_path.name)
+
+
+def flag(number: int, verdict: str = "flag", who: str = "anna", **more) -> Event:
+    return Event(reviewer=who, kind="flag", subject=str(number), verdict=verdict, **more)
+
+
+def test_everything_about_an_event_is_kept(ledger):
+    event = flag(7, note="blurred – 模糊", shown={"order": [1, 2]}, data={"k": None})
+    ledger.append([event])
+    (kept,) = ledger.events()
+    assert {**vars(kept), "position": 0} == vars(event)
+    assert kept.position == ledger.position() > 0
+    assert kept.time.endswith("+00:00")
+
+
+def test_the_same_event_twice_is_one(ledger):
+    events = [flag(1), flag(2)]
+    assert ledger.append(events) == ledger.append(events)
+    assert ledger.count() == len(ledger.events()) == 2
+
+
+def test_undo_is_another_event_and_can_be_undone(ledger):
+    event = flag(1)
+    ledger.append([event])
+    ledger.undo(event.event_id, reviewer="bert")
+    assert ledger.events() == []
+    (_, undo) = ledger.events(undone=True)
+    assert (undo.kind, undo.subject, undo.reviewer) == ("undo", event.event_id, "bert")
+    ledger.undo(undo.event_id, reviewer="anna")
+    assert [e.event_id for e in ledger.events()] == [event.event_id]
+    assert ledger.count() == 3
+
+
+def test_replay_to_any_position(ledger):
+    first, second = flag(1), flag(1, "clear")
+    early = ledger.append([first])
+    late = ledger.append([second])
+    ledger.undo(second.event_id, reviewer="anna")
+    assert ledger.latest("flag", until=early)["1"].verdict == "flag"
+    assert ledger.latest("flag", until=late)["1"].verdict == "clear"
+    assert ledger.latest("flag")["1"].verdict == "flag"
+
+
+def test_kinds_do_not_mix(ledger):
+    ledger.append([flag(1), Event(reviewer="a", kind="pair", subject="1-2", verdict="duplicate")])
+    assert set(ledger.latest("pair")) == {"1-2"}
+    assert len(ledger.events(["pair", "flag"])) == 2
+
+
+def test_an_event_about_nothing_is_refused_with_its_whole_batch(ledger):
+    with pytest.raises(ValueError, match="no kind or no subject"):
+        ledger.append([flag(1), Event(reviewer="a", kind="flag", subject="")])
+    assert ledger.count() == 0
+
+
+def test_twenty_writers_at_once_lose_nothing(ledger):
+    failures = []
+
+    def write(who: int) -> None:
+        try:
+            for i in range(15):
+                batch = [flag(i, who=f"r{who}", event_id=f"{who}:{i}:{k}") for k in range(3)]
+                ledger.append(batch)
+                ledger.append(batch)  # a retry after a lost answer
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(k,)) for k in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    events = ledger.events()
+    assert len(events) == len({e.event_id for e in events}) == 20 * 15 * 3
+    assert [e.position for e in events] == sorted(e.position for e in events)
+
+
+def test_workspaces_on_one_database_do_not_meet(postgres_url):
+    one, two = Ledger(postgres_url, "one-ws"), Ledger(postgres_url, "two-ws")
+    one.append([flag(1)])
+    assert two.events() == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=12))
+def test_undo_equals_never_having_done_it(steps):
+    """Whatever is undone leaves what would be there had it not happened."""
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(f"sqlite:///{folder}/l.db", "w")
+        kept = []
+        for subject, undone in steps:
+            event = flag(subject, f"v{len(kept)}")
+            ledger.append([event])
+            if undone:
+                ledger.undo(event.event_id, reviewer="x")
+            else:
+                kept.append(event)
+        assert [e.event_id for e in ledger.events("flag")] == [e.event_id for e in kept]
+        ledger.engine.dispose()
