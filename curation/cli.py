@@ -190,6 +190,30 @@ def cluster(
     )
 
 
+@app.command()
+def sweep(
+    folder: Folder,
+    features: Annotated[str, typer.Option(help="Name of a feature set.")],
+    class_name: Annotated[str, typer.Option("--class", help="The class to try on.")],
+    clusters: Annotated[int, typer.Option(help="Number at which other seeds are tried.")] = 6,
+    most: Annotated[int, typer.Option(help="Try from 2 to this many clusters.")] = 10,
+    seed: Seed = 25,
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Try numbers of clusters on one class: silhouette at each, and how well other seeds agree."""
+    from curation.clusters import quality
+
+    def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
+        options = {"features": features, "class_name": class_name, "seed": seed}
+        progress(0, 2, f"Trying clusters: {class_name}")
+        table = quality.sweep(workspace, clusters=range(2, most + 1), **options).to_pydict()
+        progress(1, 2, f"Trying seeds: {class_name}")
+        return table | {"class": class_name, "stability": quality.stability(workspace, clusters=clusters, **options)}
+
+    _stage(folder, job, as_json, stage)
+
+
 @app.command("map")
 def map_(
     folder: Folder,

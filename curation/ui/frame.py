@@ -93,11 +93,10 @@ def current() -> Workspace:
     return recent.open_workspace(chosen)
 
 
-def open_page(workspace: Workspace, page: str = "start") -> None:
-    """Make a workspace the current one and go to a page."""
+def choose(workspace: Workspace) -> None:
+    """Make a workspace the current one."""
     recent.remember(workspace)
-    st.session_state["workspace_id"] = workspace.id
-    st.switch_page(PAGES / f"{page}.py", query_params={"w": workspace.id})
+    st.session_state["workspace_id"] = st.query_params["w"] = workspace.id
 
 
 def title(name: str, purpose: str) -> None:
@@ -122,9 +121,29 @@ def following(page: str, label: str) -> None:
         st.page_link(PAGES / f"{page}.py", label=label, icon=":material/arrow_forward:")
 
 
-def start_job(workspace: Workspace, kind: str, *arguments: object) -> None:
-    """Start a stage in its own process; for `on_click`."""
-    jobs.start(workspace, kind, [str(workspace.path), *map(str, arguments)])
+def stepper(label: str, options: list[str], *, key: str) -> str:
+    """A selectbox with buttons for the one before and the one after; kept in the URL and from page to page."""
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = st.query_params.get(key) if st.query_params.get(key) in options else options[0]
+
+    def step(by: int) -> None:
+        st.session_state[key] = options[(options.index(st.session_state[key]) + by) % len(options)]
+
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        chosen = st.selectbox(label, options, key=key, persist_state="session")
+        st.button("", icon=":material/chevron_left:", key=f"{key}_before", help="Previous", on_click=step, args=(-1,))
+        st.button("", icon=":material/chevron_right:", key=f"{key}_after", help="Next", on_click=step, args=(1,))
+    st.query_params[key] = chosen
+    return chosen
+
+
+def start_job(workspace: Workspace, kind: str, *arguments: object, **options: object) -> None:
+    """Start a stage in its own process with its command-line arguments and options; for `on_click`."""
+    given: list[str] = []
+    for key, value in options.items():
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            given += [] if one is None else [f"--{key}"] if one is True else [f"--{key}", str(one)]
+    jobs.start(workspace, kind, [str(workspace.path), *map(str, arguments), *given])
 
 
 def busy(workspace: Workspace, *kinds: str) -> bool:

@@ -111,7 +111,7 @@ def _row(workspace: Workspace, number: int) -> dict[str, Any]:
 
 
 async def post_events(request: Request) -> Response:
-    """Append decisions to the ledger and answer `{"ack": highest seq}`; a batch is kept whole or not at all."""
+    """Append decisions to the ledger and answer `{"ack": highest seq, "position"}`; a batch is kept whole or not at all."""
     if not _same_site(request):
         return JSONResponse({"error": "decisions are only taken from this program's own pages"}, 403)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -138,8 +138,7 @@ def _keep(workspace_id: str, body: bytes) -> Response:
         events, last = decisions.parse(batch, images)
     except decisions.Refused as refused:
         return JSONResponse({"error": str(refused), "seq": refused.seq}, 422)
-    workspace.ledger.append(events)
-    return JSONResponse({"ack": last})
+    return JSONResponse({"ack": last, "position": workspace.ledger.append(events)})
 
 
 def _same_site(request: Request) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from curation import derived, files
+from curation import derived, exclusions, files
 from curation.workspace import Workspace
 
 COLUMNS = ("image_id", "root", "path", "class_name", "source_split", "width", "height", "bytes", "brightness")
@@ -101,3 +101,28 @@ def split(workspace: Workspace, name: str) -> pa.Table:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _table(path: str, version: str) -> pa.Table:
     return files.read_table(path).combine_chunks()
+
+
+def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarray, int]:
+    """What a split can be carved from: class names in byte order, images (classes, attributes), and how many are out.
+
+    Images that people or near-duplicate pairs rule out are not counted.
+    """
+    base = stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
+    pairs = stamp(workspace.path / "duplicates" / "pairs.parquet")
+    return _cells(str(workspace.path), clusters_name, base, pairs, workspace.ledger.position())
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _cells(path: str, name: str, base: str, pairs: str, position: int) -> tuple[list[str], np.ndarray, int]:
+    workspace = Workspace(path)
+    table = derived.clusters(workspace, name)
+    out = exclusions.exclusions(workspace)["image_id"].to_numpy()
+    kept = ~np.isin(table["image_id"].to_numpy(), out)
+    words = table["class_name"].unify_dictionaries().combine_chunks()
+    codes, names = words.indices.to_numpy(), words.dictionary.to_pylist()
+    attribute = table["attribute"].to_numpy().astype(np.int64)
+    width = int(attribute.max(initial=0)) + 1
+    counts = np.bincount(codes[kept] * width + attribute[kept], minlength=len(names) * width).reshape(-1, width)
+    order = [i for i in sorted(range(len(names)), key=lambda i: names[i].encode()) if counts[i].sum()]
+    return [names[i] for i in order], counts[order], int((~kept).sum())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -70,13 +72,15 @@ def version(workspace: Workspace, name: str, colour: str) -> str:
     stamps = [_stamp(workspace.path / "maps" / f"{name}.parquet"), workspace.version()]
     if colour.startswith("cluster:"):
         table = files.check_name(colour.removeprefix("cluster:"), "cluster table")
-        stamps += [_stamp(workspace.path / "clusters" / f"{table}.parquet"), str(workspace.ledger.position())]
+        edits = workspace.ledger.events(derived.EDITS)
+        stamps += [_stamp(workspace.path / "clusters" / f"{table}.parquet")]
+        stamps += [hashlib.sha256(" ".join(e.event_id for e in edits).encode()).hexdigest()[:12]]
     elif colour not in ("class", "split"):
         raise ArgumentError(f"unknown colour {colour!r}: choose class, split or cluster:TABLE")
     return "-".join(stamps)
 
 
-def _stamp(path) -> str:
+def _stamp(path: Path) -> str:
     try:
         return f"{path.stat().st_mtime_ns:x}"
     except FileNotFoundError:

@@ -1,0 +1,1 @@
+"""Every file format of this field, each a reader and a writer."""

@@ -1,0 +1,141 @@
+"""What all annotation formats carry: one row an image of a split, and what is known about the whole."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.errors import CurationError
+
+_word = pa.dictionary(pa.int32(), pa.string())
+
+ANNOTATIONS = pa.schema(
+    {
+        "path": pa.string(),  # POSIX; relative to a root unless asked otherwise
+        "class_name": _word,
+        "label": pa.int32(),
+        "split": _word,
+        "frequency": pa.int8(),  # 0 head, 1 medium, 2 tail; null where the format does not say
+        "attribute": pa.int16(),
+        "cluster": pa.int16(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class AnnotationSet:
+    """Annotated images.
+
+    `table` has the schema ANNOTATIONS; the order of its rows is that of the files. `classes` are the class names by
+    label. `splits` names the splits in order, those without images included. `meta` is what the format keeps about how
+    the set was made; empty where nothing is known.
+    """
+
+    table: pa.Table
+    classes: tuple[str, ...]
+    splits: tuple[str, ...]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, split: str) -> pa.Table:
+        """The rows of one split, in order."""
+        return self.table.filter(pc.equal(self.table["split"], split))
+
+    def blocks(self, split: str, *, rows: int = 65_536) -> Iterator[pa.Table]:
+        """The rows of one split in blocks, so that a writer needs little memory."""
+        part = self.of(split)
+        for start in range(0, len(part), rows):
+            yield part.slice(start, rows)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a writer may need besides the annotations.
+
+    `locate` gives the picture of a path of the set; `link` says how the format `folder` holds pictures: `link`
+    (symbolic), `hardlink` or `copy`.
+    """
+
+    link: str = "link"
+    locate: Callable[[str], Path] | None = None
+
+
+def annotation_table(columns: dict[str, Any]) -> pa.Table:
+    """A table of the schema ANNOTATIONS; columns that are not given are null."""
+    rows = len(columns["path"])
+    arrays = [columns.get(name) for name in ANNOTATIONS.names]
+    return pa.Table.from_arrays(
+        [
+            pa.nulls(rows, kind.type) if values is None else _cast(values, kind.type)
+            for values, kind in zip(arrays, ANNOTATIONS, strict=True)
+        ],
+        schema=ANNOTATIONS,
+    )
+
+
+def names_of(labels: Any, classes: Sequence[str]) -> pa.DictionaryArray:
+    """Class name of every label (N,), without writing each name N times."""
+    indices = np.asarray(labels, np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(list(classes), pa.string()))
+
+
+def classes_of(labels: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
+    """Class names by label from rows; a label that no row has is named by its number.
+
+    Raises:
+        CurationError: two names share a label.
+    """
+    known: dict[int, str] = {}
+    for label, name in dict.fromkeys(zip(np.asarray(labels).tolist(), names, strict=True)):
+        if known.setdefault(label, name) != name:
+            raise CurationError(f"label {label} belongs to two classes, {known[label]!r} and {name!r}")
+    if min(known, default=0) < 0:
+        raise CurationError(f"label {min(known)} of class {known[min(known)]!r} is below 0")
+    if max(known, default=0) > 10_000_000:
+        raise CurationError(f"label {max(known):,} of class {known[max(known)]!r} is above 10,000,000")
+    return tuple(known.get(label, str(label)) for label in range(max(known, default=-1) + 1))
+
+
+@contextmanager
+def replacing_folder(folder: str | Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; move it into place only when the block ends without an error.
+
+    Raises:
+        CurationError: `folder` is there already, or the disk is full.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        raise CurationError(f"{folder} is there already: remove it or choose another name")
+    part = folder.with_name(f".{secrets.token_hex(8)}.part")
+    part.mkdir()
+    try:
+        yield part
+        part.rename(folder)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CurationError(
+                f"no space left on the disk while writing {folder}: nothing was written; make room"
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _cast(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+        values = pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
+    array = values if isinstance(values, pa.Array) else pa.array(values)
+    if not pa.types.is_dictionary(kind):
+        return array.cast(kind)
+    return array.cast(kind) if pa.types.is_dictionary(array.type) else array.cast(pa.string()).dictionary_encode()

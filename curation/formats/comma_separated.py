@@ -1,0 +1,110 @@
+r"""Comma-separated values: a header and one row an image, UTF-8, for spreadsheets and pandas.
+
+A spreadsheet takes a cell that begins with =, +, - or @ (or a tab or carriage return) for a formula. Such a text, also
+behind apostrophes, gets one apostrophe more in front when written, and loses it when read: `=1+1` is kept as `'=1+1`,
+and `'=1+1` as `''=1+1`. All other texts stay as they are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+
+from curation import files
+from curation.errors import ArgumentError, CurationError
+from curation.formats.annotations import ANNOTATIONS, AnnotationSet, Options, annotation_table, classes_of
+
+_FORMULA = r"[=+\-@\t\r]"
+
+
+def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options = Options()) -> list[Path]:
+    """Write `<stem>.csv` with the columns of ANNOTATIONS."""
+    path = folder / f"{stem}.csv"
+    write_table(path, annotations.table)
+    return [path]
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write any table as CSV, its texts made safe for spreadsheets; block by block, atomically."""
+    columns = [table[name] for name in table.column_names]
+    texts = [_escape(c) if _is_text(c.type) else c for c in columns]
+    with files.replacing(path) as part:
+        arrow_csv.write_csv(pa.table(texts, names=table.column_names), part)
+
+
+def read(path: Path) -> AnnotationSet:
+    """Read a CSV with a header; `path` and `label` or `class_name` must be there, other columns of ours may be.
+
+    Without labels, classes count in byte order of their names.
+
+    Raises:
+        CurationError: not such a file; names the line or column.
+    """
+    return from_table(read_table(path), path)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read any CSV with a header, its texts as they were before `write_table` made them safe.
+
+    Raises:
+        CurationError: not a CSV file; names the line.
+    """
+    kinds = {f.name: pa.string() if pa.types.is_dictionary(f.type) else f.type for f in ANNOTATIONS}
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=kinds | {"file": pa.string()}, null_values=[""], strings_can_be_null=False
+            ),
+        )
+    except FileNotFoundError:
+        raise CurationError(f"{path} does not exist") from None
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise CurationError(f"{path}: not an annotation CSV: {error}") from None
+    columns = [table[name] for name in table.column_names]
+    return pa.table([_unescape(c) if _is_text(c.type) else c for c in columns], names=table.column_names)
+
+
+def from_table(table: pa.Table, path: Path) -> AnnotationSet:
+    """An annotation set from a table that has at least `path` and `label` or `class_name`.
+
+    Raises:
+        CurationError: a column is missing, or labels do not fit the class names.
+    """
+    there = set(table.column_names)
+    if "path" not in there or not there & {"label", "class_name"}:
+        raise CurationError(
+            f"{path} has the columns {', '.join(table.column_names)}: it needs path and class_name or label"
+        )
+    columns = {name: table[name] for name in ANNOTATIONS.names if name in there}
+    if "class_name" not in columns:
+        columns["class_name"] = pc.cast(columns["label"], pa.string())
+    names = columns["class_name"].to_pylist()
+    if "label" not in columns:
+        place = {name: i for i, name in enumerate(sorted(set(names)))}
+        columns["label"] = pa.array([place[name] for name in names], pa.int32())
+    if columns["label"].null_count:
+        raise CurationError(f"{path} has {columns['label'].null_count:,} rows without a label")
+    columns.setdefault("split", pa.array(["all"] * len(names)))
+    found = annotation_table(columns)
+    splits = tuple(dict.fromkeys(found["split"].to_pylist()))
+    return AnnotationSet(found, classes_of(found["label"].to_numpy(), names), splits)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+
+
+def _escape(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    column = column.cast(pa.string())
+    if pc.any(pc.match_substring(column, "\0")).as_py():
+        raise ArgumentError("a path or class name holds a NUL character, which CSV cannot: choose parquet")
+    return pc.replace_substring_regex(column, rf"\A('*{_FORMULA})", r"'\1")
+
+
+def _unescape(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.replace_substring_regex(column.cast(pa.string()), rf"\A'('*{_FORMULA})", r"\1")

@@ -1,0 +1,1 @@
+"""Recipes that turn a table of images into named splits."""

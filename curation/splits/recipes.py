@@ -1,0 +1,300 @@
+"""Recipes: a split as a small JSON document, made from a workspace's tables and stored beside the split.
+
+A split is a folder `splits/<name>/`: recipe.json and report.json, clusters.parquet and excluded.parquet (what it was
+made from, with people's decisions as they stood), left_out.parquet, and last split.parquet, the mark that it is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import curation
+from curation import derived, files
+from curation.errors import ArgumentError, CurationError
+from curation.exclusions import exclusions
+from curation.splits import glt, legacy
+from curation.splits.parameters import Parameters
+from curation.workspace import Workspace
+
+EXCLUDED = pa.schema({"image_id": pa.int32(), "reason": pa.string()})
+# Columns that never change once an image has its id; the digest of a recipe's images is over them.
+IMAGE_COLUMNS = ("image_id", "root", "path", "class_name")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Tables that a recipe is run on: images (IMAGE_COLUMNS), clusters (CLUSTERS) and excluded (EXCLUDED)."""
+
+    images: pa.Table
+    clusters: pa.Table
+    excluded: pa.Table
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the content of each table."""
+        return {name: digest(table) for name, table in vars(self).items()}
+
+
+def run(recipe: Mapping[str, Any], inputs: Inputs) -> glt.Result:
+    """Run a recipe: a pure function of its parameters and inputs.
+
+    Raises:
+        ArgumentError: unknown kind or parameter.
+        CurationError: the inputs are others than the recipe's, or the split cannot be carved.
+    """
+    kind = _kind(recipe.get("kind"))
+    check_inputs(recipe, inputs)
+    return kind.carve(inputs, recipe.get("parameters", {}))
+
+
+def check_inputs(recipe: Mapping[str, Any], inputs: Inputs) -> None:
+    """Raises CurationError when the inputs are not those that the recipe was made from."""
+    found, wanted = inputs.digests(), recipe.get("inputs", {})
+    for name in found:
+        if name in wanted and wanted[name] != found[name]:
+            raise CurationError(
+                f"the {name} have SHA-256 {found[name][:12]}…, and the recipe was made from {wanted[name][:12]}…: "
+                "they have changed since; make the split again under a new name"
+            )
+
+
+def make(
+    workspace: Workspace,
+    *,
+    recipe: str = "glt",
+    name: str,
+    clusters: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    until: int | None = None,
+    duplicates: str = "decided",
+) -> dict[str, Any]:
+    """Make a split of a workspace and store it under `name`.
+
+    Args:
+        workspace: with images and clusters.
+        recipe: its kind.
+        name: of the split; names are never used twice.
+        clusters: which; may be left out when there is one.
+        parameters: of the recipe, as JSON has them.
+        until: take people's decisions only to this position of the ledger.
+        duplicates: as for `exclusions`.
+
+    Returns:
+        name, images, images by split, left_out by kind of reason, set_aside (0: to leave out is a split's purpose).
+
+    Raises:
+        ArgumentError: a name that is taken or cannot be, an unknown recipe, parameter or clusters.
+        CurationError: too few images; nothing is written.
+    """
+    _free(workspace, files.check_name(name, "the name of the split"))
+    typed = _kind(recipe).typed(parameters or {})
+    position = workspace.ledger.position() if until is None else until
+    chosen = choose_clusters(workspace, clusters)
+    inputs = gather(workspace, chosen, until=position, duplicates=duplicates)
+    document = {
+        "kind": recipe,
+        "name": name,
+        "parameters": typed,
+        "inputs": inputs.digests() | {"rows": len(inputs.images)},
+        "clusters": chosen,
+        "duplicates": duplicates,
+        "ledger_position": position,
+        "made_from": provenance(workspace, chosen),
+        "tool": {"name": "curation", "version": curation.__version__},
+    }
+    result = run(document, inputs)
+    _store(workspace, name, document, inputs, result)
+    counts = result.report["funnel"]
+    return {
+        "name": name,
+        "recipe": recipe,
+        "images": counts["images"],
+        "splits": counts["splits"],
+        "left_out": counts["left_out"],
+        "classes": len(result.report["classes"]),
+        "set_aside": 0,
+    }
+
+
+def gather(workspace: Workspace, clusters: str, *, until: int | None = None, duplicates: str = "decided") -> Inputs:
+    """The tables that a split of the workspace is made from, with people's decisions up to a position.
+
+    Broken and vanished images count as excluded, with their reason.
+    """
+    images = workspace.images([*IMAGE_COLUMNS, "status", "reason"])
+    decided = exclusions(workspace, duplicates=duplicates, until=until)
+    reasons = dict(zip(*(decided[c].to_pylist() for c in EXCLUDED.names), strict=True))
+    status = np.array(images["status"].cast(pa.string()).to_pylist(), object)
+    for row in np.flatnonzero(status != "ok").tolist():
+        detail = images["reason"][row].as_py()
+        reasons[images["image_id"][row].as_py()] = f"{status[row]}: {detail}" if detail else str(status[row])
+    ids = sorted(reasons)
+    excluded = pa.table({"image_id": ids, "reason": [reasons[i] for i in ids]}, schema=EXCLUDED)
+    return Inputs(images.select(IMAGE_COLUMNS), derived.clusters(workspace, clusters, until=until), excluded)
+
+
+def choose_clusters(workspace: Workspace, name: str | None) -> str:
+    """The clusters asked for, or the only ones there are. Raises ArgumentError when that cannot be told."""
+    there = workspace.cluster_names()
+    if name is None and len(there) == 1:
+        return there[0]
+    if name is None or name not in there:
+        said = f"there are no clusters {name!r}" if name else "it must be said which clusters to use"
+        raise ArgumentError(f"{said}: the workspace has {len(there)} ({', '.join(there) or 'run `cluster` first'})")
+    return name
+
+
+def load(workspace: Workspace, name: str) -> tuple[dict[str, Any], pa.Table, dict[str, Any]]:
+    """Recipe, split table (schema SPLIT) and report of a stored split.
+
+    Raises:
+        ArgumentError: there is no such split.
+    """
+    folder = workspace.path / "splits" / name
+    if name not in workspace.split_names():
+        there = ", ".join(workspace.split_names()) or "none"
+        raise ArgumentError(f"there is no split {name!r} in {workspace.path}: it has {there}")
+    table = files.read_table(folder / "split.parquet")
+    return files.read_json(folder / "recipe.json"), table, files.read_json(folder / "report.json")
+
+
+def stored_inputs(workspace: Workspace, name: str, recipe: Mapping[str, Any]) -> Inputs:
+    """The tables that a stored split was made from; images that came later are not among them."""
+    folder = workspace.path / "splits" / name
+    images = workspace.images(IMAGE_COLUMNS).slice(0, int(recipe["inputs"]["rows"]))
+    clusters, excluded = (files.read_table(folder / f"{kind}.parquet") for kind in ("clusters", "excluded"))
+    return Inputs(images, clusters, excluded)
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """`["per_cell=20", "weights=7,2,1"]` as parameters: JSON where it is JSON, lists by comma, else text.
+
+    Raises:
+        ArgumentError: an entry is not key=value, or a key is there twice.
+    """
+    found: dict[str, Any] = {}
+    for entry in settings:
+        key, equals, text = (part.strip() for part in entry.partition("="))
+        if not equals or not key:
+            raise ArgumentError(f"--set {entry!r} is not key=value, such as per_cell=20")
+        if key in found:
+            raise ArgumentError(f"--set says {key} twice: {found[key]!r} and {text!r}")
+        listed = key in ("weights", "fractions", "thresholds", "class_order") and not text.startswith("[")
+        of_list = str if key == "class_order" else _value
+        found[key] = [of_list(part.strip()) for part in text.split(",")] if listed else _value(text)
+    return found
+
+
+def digest(table: pa.Table) -> str:
+    """SHA-256 of a table's content: names and values of its columns, whatever their encoding or chunks."""
+    total = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string())
+        total.update(f"{name} {column.type} {len(column)}\n".encode())
+        total.update(np.packbits(column.is_null().to_numpy()).tobytes())
+        if pa.types.is_string(column.type):
+            _digest_texts(total, column.fill_null(""))
+        else:
+            values = (column.fill_null(0) if column.null_count else column).to_numpy()
+            total.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return total.hexdigest()
+
+
+def provenance(workspace: Workspace, clusters: str) -> dict[str, Any]:
+    """What the clusters were made with: their settings and those of their features, without personal paths."""
+    path = workspace.path / "clusters" / f"{clusters}.json"
+    of_clusters = files.read_json(path) if path.is_file() else {}
+    settings = {k: v for k, v in of_clusters.items() if isinstance(v, str | int | float | bool)}
+    found = {"clusters": _without_folders(settings)}
+    features = workspace.path / "features" / str(of_clusters.get("features", "")) / "recipe.json"
+    if of_clusters.get("features") and features.is_file():
+        found["features"] = _without_folders(files.read_json(features))
+    return found
+
+
+# -- below: kinds, files, digests ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of recipe: `typed` checks parameters and fills in defaults, `carve` makes the split."""
+
+    typed: Callable[[Mapping[str, Any]], dict[str, Any]]
+    carve: Callable[[Inputs, Mapping[str, Any]], glt.Result]
+
+
+def _glt_typed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    typed = Parameters.from_dict(parameters)
+    if typed.mode == "legacy":
+        legacy.check_parameters(typed)
+    return typed.to_dict()
+
+
+def _glt_carve(inputs: Inputs, parameters: Mapping[str, Any]) -> glt.Result:
+    typed = Parameters.from_dict(parameters)
+    carve = legacy.carve if typed.mode == "legacy" else glt.carve
+    return carve(inputs.images, inputs.clusters, inputs.excluded, typed)
+
+
+RECIPES = {"glt": Kind(_glt_typed, _glt_carve)}
+
+
+def _kind(name: Any) -> Kind:
+    if name not in RECIPES:
+        raise ArgumentError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def _free(workspace: Workspace, name: str) -> None:
+    taken = {other.casefold() for other in workspace.split_names()}
+    if name.casefold() in taken:
+        free = next(n for i in range(2, len(taken) + 3) if (n := f"{name}-{i}").casefold() not in taken)
+        raise ArgumentError(f"there is a split {name!r} already, and splits are never overwritten: name it {free!r}")
+
+
+def _store(workspace: Workspace, name: str, recipe: dict[str, Any], inputs: Inputs, result: glt.Result) -> None:
+    folder = workspace.path / "splits" / name
+    files.write_json(folder / "recipe.json", recipe)
+    files.write_json(folder / "report.json", result.report)
+    files.write_table(folder / "clusters.parquet", inputs.clusters)
+    files.write_table(folder / "excluded.parquet", inputs.excluded)
+    files.write_table(folder / "left_out.parquet", result.left_out)
+    files.write_table(folder / "split.parquet", result.split)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _digest_texts(total: Any, column: pa.ChunkedArray) -> None:
+    """Lengths first, then the bytes of all texts end to end."""
+    for chunk in column.chunks:
+        total.update(pc.binary_length(chunk).to_numpy().astype("<i4").tobytes())
+    for chunk in column.chunks:
+        _, offsets, values = chunk.buffers()
+        edges = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1] if len(chunk) else [0, 0]
+        total.update(memoryview(values or b"")[edges[0] : edges[-1]])
+
+
+def _without_folders(value: Any) -> Any:
+    """The same JSON with absolute paths cut to their last part, so that no home folder is told."""
+    if isinstance(value, dict):
+        return {k: _without_folders(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(v) for v in value]
+    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
+        return PureWindowsPath(value).name
+    return value

@@ -1,0 +1,210 @@
+"""Plotly figures that pages share; colours mean the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+# Okabe and Ito's palette, told apart by colour-blind eyes on light and dark grounds.
+SPLIT_COLOURS = {
+    "train": "#0072B2",
+    "val": "#E69F00",
+    "test_lt": "#009E73",
+    "test_bl": "#D55E00",
+    "test_bbl": "#CC79A7",
+}
+SPLIT_NAMES = {"test_lt": "test_lt (GLT)", "test_bl": "test_bl (CBL)", "test_bbl": "test_bbl (GBL)"}
+OTHER_COLOUR = "#7f8791"
+GROUP_NAMES = ("head", "medium", "tail")
+# One hue in three steps.
+GROUP_COLOURS = ("#1b4fae", "#5d8fe6", "#a9c6f7")
+CLUSTER_COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
+    *("#8C6D31", "#7B6FD0", "#A3B300", "#B0413E", "#4C9A8F", "#8A8A8A"),
+)
+
+
+def split_colour(name: str) -> str:
+    """The colour of a split, the same on every page."""
+    return SPLIT_COLOURS.get(name, OTHER_COLOUR)
+
+
+def cluster_colour(number: int) -> str:
+    """The colour of a cluster or attribute."""
+    return CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)]
+
+
+def bare(figure: go.Figure, height: int, **margin: int) -> go.Figure:
+    """Take away what Plotly draws around a figure; Streamlit's theme gives the colours."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 24, "b": 8} | margin,
+        showlegend=False,
+        hoverlabel={"namelength": -1},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        bargap=0.12,
+        dragmode=False,
+    )
+    return figure
+
+
+def class_bars(
+    names: Sequence[str], counts: Sequence[int], *, height: int = 220, colour: str = OTHER_COLOUR
+) -> go.Figure:
+    """Images per class, largest first."""
+    order = np.argsort(-np.asarray(counts), kind="stable")
+    labels = [names[i] for i in order]
+    bars = go.Bar(
+        x=np.arange(len(order)),
+        y=np.asarray(counts)[order],
+        customdata=labels,
+        marker_color=colour,
+        hovertemplate="%{customdata}: %{y:,}<extra></extra>",
+    )
+    figure = bare(go.Figure(bars), height)
+    if len(order) <= 40:
+        figure.update_xaxes(tickvals=np.arange(len(order)), ticktext=[_short(label) for label in labels])
+    return figure.update_yaxes(tickformat=",d")
+
+
+def split_histograms(
+    counts: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    frequency: Sequence[int],
+    *,
+    height: int = 520,
+) -> go.Figure:
+    """Per split: images per class, classes aligned by id, and images per attribute beside it.
+
+    Args:
+        counts: per split, an integer array (classes, attributes).
+        names: the classes in id order.
+        frequency: 0 head, 1 medium, 2 tail, per class.
+    """
+    splits = [name for name in counts if counts[name].sum()]
+    if not splits:
+        return bare(go.Figure(), height)
+    figure = make_subplots(
+        rows=len(splits),
+        cols=2,
+        column_widths=[0.8, 0.2],
+        shared_xaxes="columns",
+        vertical_spacing=0.055,
+        horizontal_spacing=0.05,
+        subplot_titles=[text for name in splits for text in (_split_title(name, counts[name]), "")],
+    )
+    frequency = np.asarray(frequency)
+    for row, name in enumerate(splits, 1):
+        _class_histogram(figure, row, counts[name].sum(1), names, frequency, split_colour(name))
+        per_attribute = counts[name].sum(0)
+        bars = go.Bar(
+            x=[f"attribute {a}" for a in range(len(per_attribute))],
+            y=per_attribute,
+            marker_color=split_colour(name),
+            hovertemplate="%{x}: %{y:,}<extra></extra>",
+        )
+        figure.add_trace(bars, row=row, col=2)
+    _bands(figure, frequency, len(splits))
+    figure.update_annotations(font_size=12, xanchor="left", selector={"xanchor": "center"})
+    for row in range(len(splits)):
+        figure.layout.annotations[row].update(x=0)
+    figure.update_yaxes(tickformat=",d", nticks=4, rangemode="tozero")
+    figure.update_xaxes(showgrid=False)
+    few = len(names) <= 40
+    figure.update_xaxes(
+        tickvals=np.arange(len(names)) if few else None,
+        ticktext=[_short(n) for n in names] if few else None,
+        range=[-0.6, len(names) - 0.4],
+        col=1,
+    )
+    return bare(figure, height)
+
+
+def _class_histogram(
+    figure: go.Figure, row: int, totals: np.ndarray, names: Sequence[str], frequency: np.ndarray, colour: str
+) -> None:
+    labels = [f"{n} (id {i}, {GROUP_NAMES[f]})" for i, (n, f) in enumerate(zip(names, frequency, strict=True))]
+    common = {"customdata": labels, "hovertemplate": "%{customdata}: %{y:,}<extra></extra>"}
+    x = np.arange(len(totals))
+    if len(totals) <= 120:
+        trace = go.Bar(x=x, y=totals, marker_color=colour, **common)
+    else:  # one path instead of a thousand bars
+        line = {"shape": "hv", "width": 1, "color": colour}
+        trace = go.Scatter(x=x, y=totals, mode="lines", line=line, fill="tozeroy", **common)
+    figure.add_trace(trace, row=row, col=1)
+
+
+def _bands(figure: go.Figure, frequency: np.ndarray, rows: int) -> None:
+    """Shade head, medium and tail behind every histogram, and name them once."""
+    for group in range(3):
+        ids = np.flatnonzero(frequency == group)
+        if not len(ids) or np.any(np.diff(ids) != 1):
+            continue
+        for row in range(1, rows + 1):
+            figure.add_vrect(
+                x0=ids[0] - 0.5,
+                x1=ids[-1] + 0.5,
+                fillcolor=GROUP_COLOURS[group],
+                opacity=0.13,
+                line_width=0,
+                layer="below",
+                row=row,
+                col=1,
+                annotation_text=f"{GROUP_NAMES[group]} · {len(ids):,}" if row == 1 else None,
+                annotation_position="top right",
+                annotation_font_size=11,
+            )
+
+
+def _split_title(name: str, counts: np.ndarray) -> str:
+    return f"{SPLIT_NAMES.get(name, name)} · {int(counts.sum()):,} images"
+
+
+def _short(name: str, length: int = 14) -> str:
+    # Plotly reads a few HTML tags in labels; a name is never one.
+    text = name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"
+    return text.replace("<", "‹").replace(">", "›")
+
+
+def points(
+    x: np.ndarray,
+    y: np.ndarray,
+    ids: np.ndarray,
+    groups: np.ndarray,
+    labels: Sequence[str],
+    colours: Sequence[str],
+    *,
+    height: int = 420,
+    legend: bool = False,
+) -> go.Figure:
+    """A map of up to 10,000 points, WebGL, one trace a group so that the legend can hide it.
+
+    Args:
+        x, y: positions, (N,).
+        ids: image ids, (N,), carried as custom data.
+        groups: number of each point's group, (N,).
+        labels: the groups' names.
+        colours: the groups' colours.
+    """
+    figure = go.Figure()
+    for number in np.unique(groups):
+        mine = groups == number
+        figure.add_trace(
+            go.Scattergl(
+                x=x[mine],
+                y=y[mine],
+                customdata=ids[mine],
+                mode="markers",
+                name=_short(labels[number], 28),
+                marker={"size": 6 if len(x) < 3000 else 4, "color": colours[number % len(colours)], "opacity": 0.8},
+                hovertemplate=f"{_short(labels[number], 28)} · image %{{customdata}}<extra></extra>",
+            )
+        )
+    bare(figure, height, t=8)
+    figure.update_layout(showlegend=legend, dragmode="lasso", legend={"itemsizing": "constant"})
+    axis = {"visible": False, "showgrid": False, "zeroline": False}
+    return figure.update_xaxes(**axis).update_yaxes(**axis, scaleanchor="x")

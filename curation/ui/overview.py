@@ -1,0 +1,94 @@
+"""How far a workspace is: one line a step, each a link to the page where it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from curation import files
+from curation.pipeline import pairs_path
+from curation.ui import frame, tables
+from curation.ui.components.gallery import Group, gallery
+from curation.workspace import Workspace
+
+
+class Step(NamedTuple):
+    """One step of the main job: the page it is done on, whether it is, and what there is."""
+
+    page: str
+    done: bool
+    text: str
+
+
+def folder_name(folder: str) -> str:
+    """A workspace name for a folder of pictures: its own name, made safe."""
+    name = Path(folder).expanduser().resolve().name
+    return name if files.NAME.fullmatch(name) else files.slug(name)
+
+
+def steps(workspace: Workspace) -> list[Step]:
+    """The steps of the main job in order."""
+    if not workspace.images_path.is_file():
+        return [Step(page, False, "") for page in ("images", "features", "clusters", "map", "duplicates", "splits")]
+    counts = tables.class_counts(workspace)
+    usable, aside = int(counts["ok"].sum()), int(counts["broken"].sum() + counts["gone"].sum())
+    pictures = f"{usable:,} pictures in {len(counts):,} classes" + (f", {aside:,} set aside" if aside else "")
+    pairs = pairs_path(workspace)
+    found = f"{files.read_table(pairs, columns=['image_a']).num_rows:,} pairs" if pairs.is_file() else ""
+    named = {
+        "features": workspace.feature_names(),
+        "clusters": workspace.cluster_names(),
+        "map": workspace.map_names(),
+        "splits": workspace.split_names(),
+    }
+    lines = {"images": pictures, "duplicates": found} | {page: ", ".join(names) for page, names in named.items()}
+    exports = sorted(p.parent.name for p in workspace.path.glob("exports/*/manifest.json"))
+    order = ("images", "features", "clusters", "map", "duplicates", "splits", "export")
+    return [Step(page, bool(text), text) for page in order for text in [(lines | {"export": ", ".join(exports)})[page]]]
+
+
+def show(workspace: Workspace) -> None:
+    """Draw the steps beside pictures of every class; while a job runs, watch it."""
+    left, right = st.columns([1, 3], gap="medium")
+    found = steps(workspace)
+    undone = [step for step in found if not step.done and step.page != "export"]
+    with left:
+        for step in found:
+            _line(step)
+        reading = not found[0].done
+        if undone and not reading and not frame.busy(workspace):
+            st.button(
+                "Do the rest",
+                type="primary",
+                help="Runs every step that is not done yet, with good defaults",
+                on_click=frame.start_job,
+                args=(workspace, "run"),
+            )
+        st.caption(f"`{workspace.path}`")
+    with right:
+        if reading:
+            st.text("Pictures appear here once they are read." if frame.busy(workspace, "init") else "No pictures yet.")
+        else:
+            gallery(key="start", workspace=workspace, reviewer=frame.reviewer(), groups=some_of_each(workspace), rows=1)
+
+
+def _line(step: Step) -> None:
+    with st.container(key=f"step_{step.page}", gap=None):
+        icon = ":material/check_circle:" if step.done else ":material/radio_button_unchecked:"
+        st.page_link(frame.PAGES / f"{step.page}.py", label=step.page.capitalize(), icon=icon)
+        if step.text:
+            st.caption(frame.plain(frame.shorten(step.text, 60)))
+
+
+def some_of_each(workspace: Workspace, *, classes: int = 12, images: int = 24) -> list[Group]:
+    """The first pictures of the first classes, as gallery groups."""
+    counts = tables.class_counts(workspace).set_index("class_name")["ok"]
+    groups = []
+    for name in tables.class_names(workspace)[:classes]:
+        ids = tables.ids_where(workspace, class_name=name, status="ok")
+        picked = ids[np.linspace(0, len(ids) - 1, min(images, len(ids))).astype(int)]
+        groups.append(Group(id=name, title=name, subtitle=f"{counts[name]:,} pictures", images=picked))
+    return groups

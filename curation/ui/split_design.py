@@ -1,0 +1,195 @@
+"""Designing a split: controls in the sidebar, what it would contain in the page, before anything is saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from curation.errors import CurationError
+from curation.splits.parameters import CHOICES, Parameters
+from curation.splits.plan import SPLITS, Infeasible, Plan, plan, suggest
+from curation.splits.profiles import PROFILES
+from curation.splits.statistics import gini, imbalance
+from curation.ui import charts, frame, tables
+from curation.workspace import Workspace
+
+INTER = {"lt": "long-tailed", "bl": "balanced"}
+POLICIES = {
+    "error": "refuse, and say what is short",
+    "shrink": "give it smaller test and val cells",
+    "drop_class": "leave the class out",
+    "relax_class_balance": "let its tests be smaller",
+}
+
+
+def show(workspace: Workspace) -> None:
+    """Draw the designer."""
+    with st.sidebar:
+        found = workspace.cluster_names()
+        clusters = found[0] if len(found) == 1 else st.selectbox("Clustering", found, key="split_clusters")
+        names, counts, out = tables.cells(workspace, clusters)
+        asked = controls(names, counts)
+    try:
+        parameters = Parameters.from_dict(asked)
+        planned = plan(counts, parameters, names=names)
+    except Infeasible as error:
+        _short(error, names)
+        return
+    except CurationError as error:
+        st.error(frame.plain(str(error)))
+        return
+    with st.sidebar:
+        save(workspace, clusters, asked)
+    preview(names, counts, planned, out)
+
+
+def controls(names: list[str], counts: np.ndarray) -> dict[str, Any]:
+    """The sliders; their first positions are what fits the data."""
+    inter = st.segmented_control(
+        "Classes of train", list(INTER), format_func=INTER.get, default="lt", required=True, key="inter"
+    )
+    fit = _suggested(counts, inter)
+    per_cell = st.slider(
+        "Test images a cell",
+        1,
+        max(50, fit.per_cell),
+        fit.per_cell,
+        key=f"per_cell_{inter}",
+        help="A cell is one attribute of one class",
+    )
+    val = st.slider("Val images a cell", 0, max(50, fit.val_per_cell), fit.val_per_cell, key=f"val_{inter}")
+    asked: dict[str, Any] = {"inter": inter, "per_cell": per_cell, "val_per_cell": val}
+    if inter == "lt":
+        asked["profile"] = st.selectbox("Class sizes", PROFILES, index=PROFILES.index(fit.profile), key="profile")
+        if asked["profile"] in ("pareto", "exp", "step"):
+            asked["imbalance"] = float(st.slider("Imbalance factor", 1, 500, 100, key="imbalance"))
+    else:
+        most = int(counts.sum(1).max())
+        asked["class_size"] = st.slider("Images a class", 1, most, min(fit.class_size or 145, most), key="class_size")
+    policies = list(POLICIES)
+    asked["policy"] = st.selectbox(
+        "A class too small", policies, index=policies.index(fit.policy), format_func=POLICIES.get, key=f"policy_{inter}"
+    )
+    with st.expander("More"):
+        asked |= _rare(counts.shape[1], fit)
+    return asked
+
+
+def _rare(attributes: int, fit: Parameters) -> dict[str, Any]:
+    usual = fit.weights or (Parameters().weights or ((7, 2, 1) if attributes == 3 else range(attributes, 0, -1)))
+    text = st.text_input("Weights of attributes", ", ".join(f"{w:g}" for w in usual), key="weights")
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError:
+        st.caption("Numbers with commas between them, one an attribute")
+        weights = None
+    order = st.selectbox("Order of classes", [c for c in CHOICES["order"] if c != "given"], key="class_order")
+    iid = st.selectbox("Val and Test-GLT drawn", CHOICES["iid"], key="iid")
+    head, tail = st.slider("Head and tail begin at (% of classes)", 0, 100, (40, 85), key="fractions")
+    least = st.number_input("Training images a class, at least", 1, 1000, 1, key="min_train")
+    seed = st.number_input("Seed", 0, 2**31 - 1, 25, key="split_seed")
+    mode = st.toggle(
+        "The published procedure to the letter",
+        key="legacy",
+        help="As ImageNet-GLT was carved, its defects included; the counts shown are those of the corrected one",
+    )
+    return {
+        "weights": weights,
+        "order": order,
+        "iid": iid,
+        "fractions": [head / 100, tail / 100],
+        "min_train_per_class": int(least),
+        "seed": int(seed),
+        "mode": "legacy" if mode else "default",
+    }
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _suggested(counts: np.ndarray, inter: str) -> Parameters:
+    return suggest(counts, Parameters(inter=inter))
+
+
+def save(workspace: Workspace, clusters: str, asked: dict[str, Any]) -> None:
+    """The primary button: carve it as a job, under a name that is free."""
+    taken = set(workspace.split_names())
+    stem = f"glt-{asked['inter']}"
+    free = next(n for n in (stem, *(f"{stem}-{i}" for i in range(2, 10_000))) if n not in taken)
+    name = st.text_input("Name", free, key=f"save_{free}")
+    settings = [
+        f"{key}={','.join(f'{v:g}' for v in value) if isinstance(value, list) else value}"
+        for key, value in asked.items()
+        if key not in ("inter", "mode", "seed") and value is not None
+    ]
+    st.button(
+        "Save split",
+        type="primary",
+        width="stretch",
+        disabled=frame.busy(workspace, "split"),
+        on_click=_save,
+        args=(workspace, name),
+        kwargs={
+            "name": name,
+            "clusters": clusters,
+            "inter": asked["inter"],
+            "mode": asked["mode"],
+            "seed": asked["seed"],
+            "set": settings,
+        },
+    )
+
+
+def _save(workspace: Workspace, split: str, **options: Any) -> None:
+    frame.start_job(workspace, "split", **options)
+    st.session_state["split_wanted"] = split
+
+
+def preview(names: list[str], counts: np.ndarray, planned: Plan, out: int) -> None:
+    """Totals and histograms of a planned split."""
+    train = planned.of("train").sum(1)
+    facts = {
+        "Images": int(counts.sum()) + out,
+        "In splits": int(planned.counts.sum()),
+        "To spare": int(counts.sum()) - int(planned.counts.sum()),
+        "Ruled out": out,
+        "Classes": len(planned.order),
+    }
+    numbers(facts, {"Imbalance of train": imbalance(train), "Gini of train": gini(train)})
+    if len(planned.dropped):
+        dropped = ", ".join(names[i] for i in planned.dropped[:8])
+        st.warning(frame.plain(f"{len(planned.dropped)} classes are left out, too small for their cells: {dropped}"))
+    shrunk = int((planned.per_cell < planned.per_cell.max()).sum())
+    if shrunk:
+        st.caption(f"{shrunk:,} classes have smaller test cells than the others, down to {planned.per_cell.min():,}")
+    figure = charts.split_histograms(
+        {split: planned.of(split) for split in SPLITS}, [names[i] for i in planned.order], planned.frequency
+    )
+    st.plotly_chart(figure, key="preview", config={"displayModeBar": False})
+
+
+def numbers(whole: dict[str, int], ratios: dict[str, float | None]) -> None:
+    """A row of totals."""
+    texts = {label: f"{value:,}" for label, value in whole.items()}
+    texts |= {label: "–" if value is None else f"{value:,.2f}" for label, value in ratios.items()}
+    for column, (label, text) in zip(st.columns(len(texts)), texts.items(), strict=True):
+        column.metric(label, text)
+
+
+def _short(error: Infeasible, names: list[str]) -> None:
+    """What is missing, cell by cell."""
+    table = error.table.to_pandas()
+    table = table[table["short"] > 0].sort_values("short", ascending=False)
+    index = table["class_index"].astype("Int64")
+    table.insert(
+        0,
+        "class",
+        [
+            names[i] if i is not None and i == i else "all classes"
+            for i in index.astype(object).where(index.notna(), None)
+        ],
+    )
+    st.warning(
+        f"{len(table):,} cells are too small. Lower the images a cell, or choose what happens to a class too small."
+    )
+    st.dataframe(table.drop(columns="class_index"), hide_index=True, height=560)

@@ -1,0 +1,110 @@
+"""What is in a saved split: histograms, pictures, and who was left out and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+import streamlit as st
+
+from curation import files
+from curation.splits.statistics import statistics
+from curation.ui import charts, frame, tables
+from curation.ui.components.gallery import gallery
+from curation.ui.split_design import numbers
+from curation.workspace import Workspace
+
+MOST_SHOWN = 400
+VIEWS = ("histograms", "pictures", "left out", "recipe")
+
+
+def show(workspace: Workspace, name: str) -> None:
+    """Draw a saved split."""
+    folder = workspace.path / "splits" / name
+    table = tables.split(workspace, name)
+    view = st.segmented_control(
+        "View", VIEWS, default=VIEWS[0], required=True, key="split_view", label_visibility="collapsed"
+    )
+    if view == "histograms":
+        _histograms(workspace, name, files.read_json(folder / "report.json"))
+    elif view == "pictures":
+        _pictures(workspace, table)
+    elif view == "left out":
+        _left_out(workspace, files.read_table(folder / "left_out.parquet"))
+    else:
+        st.json(files.read_json(folder / "recipe.json"))
+
+
+def _histograms(workspace: Workspace, name: str, report: dict) -> None:
+    table = tables.split(workspace, name)
+    found = statistics(table)
+    names, frequency = _classes(workspace, table)
+    left = files.read_table(workspace.path / "splits" / name / "left_out.parquet", columns=["image_id"]).num_rows
+    train = found.get("train")
+    totals = {"Images": table.num_rows + left, "In splits": table.num_rows, "Left out": left, "Classes": len(names)}
+    if train:
+        numbers(totals, {"Imbalance of train": train.imbalance, "Gini of train": train.gini})
+    counts = {split: np.array(entry.per_class_attribute) for split, entry in found.items()}
+    figure = charts.split_histograms(counts, names, frequency)
+    st.plotly_chart(figure, key="saved", config={"displayModeBar": False})
+    rows = [
+        {
+            "split": split,
+            "images": entry.images,
+            "classes": entry.classes,
+            **entry.groups,
+            **{f"attribute {a}": n for a, n in enumerate(entry.per_attribute)},
+            "imbalance": entry.imbalance,
+            "Gini": entry.gini,
+        }
+        for split, entry in found.items()
+        if entry.images
+    ]
+    st.dataframe(rows, hide_index=True, column_config={"Gini": st.column_config.NumberColumn(format="%.3f")})
+
+
+def _classes(workspace: Workspace, table) -> tuple[list[str], np.ndarray]:
+    """Class names and head / medium / tail, by label."""
+    label = table["label"].to_numpy()
+    count = int(label.max(initial=-1)) + 1
+    first = np.full(count, -1, np.int64)
+    first[label[::-1]] = np.arange(len(label))[::-1]
+    ids = table["image_id"].to_numpy()[first]
+    names = tables.rows(workspace, ids)["class_name"].astype(str).tolist()
+    return names, table["frequency"].to_numpy()[first]
+
+
+def _pictures(workspace: Workspace, table) -> None:
+    present = [s for s in charts.SPLIT_COLOURS if s in table["split"].unique().to_pylist()]
+    names, _ = _classes(workspace, table)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        split = st.segmented_control("Split", present, default=present[0], required=True, key="shown_split")
+        class_name = st.selectbox("Class", ["All classes", *sorted(names)], key="shown_class", width=260)
+    mask = pc.equal(table["split"], split)
+    if class_name != "All classes":
+        mask = pc.and_(mask, pc.equal(table["label"], names.index(class_name)))
+    ids = table["image_id"].filter(mask).to_numpy()
+    st.caption(f"{len(ids):,} pictures" + (f", the first {MOST_SHOWN}" if len(ids) > MOST_SHOWN else ""))
+    gallery(ids[:MOST_SHOWN], key="split_pictures", workspace=workspace, reviewer=frame.reviewer(), tile=112)
+
+
+def _left_out(workspace: Workspace, table) -> None:
+    if not table.num_rows:
+        st.text("Every image is in a split.")
+        return
+    reasons = table["reason"].to_pylist()
+    kinds = [reason.split(" of image ")[0].split(":")[0].split(" (")[0] for reason in reasons]
+    order = sorted(set(kinds), key=lambda k: (-kinds.count(k), k))
+    kind = st.segmented_control(
+        "Reason", order, default=order[0], required=True, key="reason", format_func=lambda k: f"{k} {kinds.count(k):,}"
+    )
+    mine = [i for i, k in enumerate(kinds) if k == kind]
+    ids = table["image_id"].to_numpy()[mine]
+    st.caption(f"{len(ids):,} pictures" + (f", the first {MOST_SHOWN}" if len(ids) > MOST_SHOWN else ""))
+    gallery(
+        ids[:MOST_SHOWN],
+        captions=[reasons[i] for i in mine[:MOST_SHOWN]],
+        key="left_out",
+        workspace=workspace,
+        reviewer=frame.reviewer(),
+        tile=144,
+    )

@@ -1,0 +1,75 @@
+"""Open a workspace, or make one from a sample or a folder; see how far it is."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from curation import pipeline
+from curation.errors import CurationError
+from curation.ui import frame, overview, recent
+from curation.workspace import Workspace
+
+LAYOUTS = {
+    "auto": "Find out by itself",
+    "folders": "Class folders",
+    "splits": "train / val / test folders",
+    "ilsvrc": "ILSVRC tree",
+}
+
+
+def begin(source: str, name: str) -> None:
+    """Make the workspace, start a job on it, and show it here: a sample gets the whole main job."""
+    try:
+        workspace = pipeline.prepare(recent.home() / "workspaces" / name, source=source)
+    except CurationError as error:
+        st.session_state["start_error"] = str(error)
+        return
+    frame.choose(workspace)
+    if frame.busy(workspace, "init"):
+        return
+    if source in pipeline.SAMPLES:
+        frame.start_job(workspace, "run", source=source)
+    else:
+        layout = st.session_state.get("layout", "auto")
+        frame.start_job(workspace, "init", images=workspace.roots["images"], layout=layout)
+
+
+def begin_folder() -> None:
+    """A folder of pictures becomes a workspace; a folder that is a workspace is opened."""
+    folder = Path(st.session_state["folder"].strip()).expanduser()
+    if (folder / "workspace.json").is_file():
+        try:
+            frame.choose(Workspace(folder))
+        except CurationError as error:
+            st.session_state["start_error"] = str(error)
+    else:
+        begin(str(folder), overview.folder_name(str(folder)))
+
+
+if not recent.listing() and not st.session_state.get("sample_begun"):
+    st.session_state["sample_begun"] = True
+    begin("digits", "digits")
+    st.rerun()
+
+frame.title("Start", "Open pictures, and see how far their benchmark is")
+with st.sidebar:
+    st.text_input("Open a folder", key="folder", placeholder="/data/pictures", help="Of pictures, or a workspace")
+    with st.expander("More"):
+        st.selectbox("Layout", list(LAYOUTS), format_func=LAYOUTS.get, key="layout")
+        st.caption("A CSV or Parquet table of paths and labels: `python -m curation init --layout table`")
+        frame.reviewer_field()
+    st.button("Read pictures in", width="stretch", disabled=not st.session_state.get("folder"), on_click=begin_folder)
+    with st.container(horizontal=True):
+        st.button("Digits", type="tertiary", on_click=begin, args=("digits", "digits"), help="1,797 scans, offline")
+        st.button(
+            "Fetch Imagenette",
+            type="tertiary",
+            on_click=begin,
+            args=("imagenette", "imagenette"),
+            help="13,394 photographs of 10 ImageNet classes at 160 px, 99 MB from the network",
+        )
+
+if message := st.session_state.pop("start_error", None):
+    st.error(frame.plain(message))
+
+overview.show(frame.current())

@@ -1,0 +1,100 @@
+"""A real Chromium, and the program served to it on a free port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+    """A running Chromium (playwright's Browser); make pages with `chromium.new_page(viewport=…)`."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("there is no Chromium on this machine: install the package chromium")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Server:
+    """A Streamlit server of its own process; `stop` and `start` keep its port."""
+
+    def __init__(self, app: Path, environment: Mapping[str, str], log: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.app, self.environment, self.log = app, environment, log
+        self.start()
+
+    def start(self) -> None:
+        options = {
+            "server.port": self.port,
+            "server.address": "127.0.0.1",
+            "server.headless": "true",
+            "server.fileWatcherType": "none",
+            "browser.gatherUsageStats": "false",
+        }
+        command = [sys.executable, "-m", "streamlit", "run", str(self.app)]
+        command += [f"--{name}={value}" for name, value in options.items()]
+        paths = filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | dict(self.environment)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+        self._wait()
+
+    def _wait(self) -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                break
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2).close()
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise RuntimeError(f"the server did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
+
+    def stop(self) -> None:
+        """Kill the server as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def serve(tmp_path_factory) -> Iterator[Callable[..., Server]]:
+    """`serve(app, {"NAME": "value"})` starts a server for this test; `$CURATION_HOME` is the test's own."""
+    servers: list[Server] = []
+
+    def start(app: Path, environment: Mapping[str, str] | None = None) -> Server:
+        log = tmp_path_factory.mktemp("server") / "log.txt"
+        servers.append(Server(Path(app), environment or {}, log))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
