@@ -45,7 +45,8 @@ with st.sidebar:
     if not workspace.feature_names():
         frame.following("features", "Next: extract features")
 
-with st.container(horizontal=True, vertical_alignment="center"):
+controls = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+with controls:
     kind = st.segmented_control(
         "Show",
         list(kinds),
@@ -99,7 +100,8 @@ if kind in ("broken", "gone") and len(ids):
     st.stop()
 
 pages = max(1, -(-len(ids) // PAGE))
-page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+with controls:
+    page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
 shown = ids[(min(page, pages) - 1) * PAGE : min(page, pages) * PAGE]
 gallery(
     shown,

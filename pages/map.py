@@ -40,7 +40,7 @@ if name is None:
     st.stop()
 
 drawn = scatter.scatter(workspace, name, colour)
-left, right = st.columns([1, 1], gap="medium")
+left, right = st.columns([3, 2], gap="medium")
 with left:
     if len(drawn.ids) <= MOST_PLOTLY:
         figure = charts.points(

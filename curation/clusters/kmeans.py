@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from curation import engine, files
 from curation.arrays import Features
 from curation.clusters.fit import Fit, class_seed, fit, one_thread
-from curation.clusters.members import by_class
+from curation.clusters.members import by_class, check_finite
 from curation.errors import ArgumentError, CurationError
 from curation.workspace import CLUSTERS, Workspace
 
@@ -168,8 +168,7 @@ def _work(shard: Shard) -> None:
     found = _features(shard.workspace, settings.features, settings.features_digest)
     with one_thread():
         for class_name, ids in shard.classes:
-            x = found.rows(ids)
-            _check_finite(x, ids, class_name, settings.features)
+            x = check_finite(found.rows(ids), ids, settings.features)
             result = fit(
                 x,
                 clusters=settings.clusters,
@@ -189,15 +188,6 @@ def _work(shard: Shard) -> None:
 def _features(workspace: str, name: str, _digest: str) -> Features:
     # The process that planned the shards has compared them with the images.
     return Features(Workspace(workspace), name, check=False)
-
-
-def _check_finite(x: np.ndarray, ids: np.ndarray, class_name: str, features: str) -> None:
-    bad = ids[~np.isfinite(x).all(axis=1)]
-    if len(bad):
-        raise CurationError(
-            f"features {features!r} of {len(bad):,} of {len(ids):,} images of class {class_name!r} are not finite "
-            f"numbers, image {bad[0]} first: run `extract` with --dtype float32 under another name"
-        )
 
 
 def _about(class_name: str, result: Fit, settings: Settings) -> dict[str, Any]:

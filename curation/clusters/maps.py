@@ -121,19 +121,20 @@ def _components(found: Features, ids: np.ndarray, progress: engine.Progress) -> 
     result = np.zeros((total, max(2, kept)), np.float32)
     for done, x in _blocks(found, ids):
         result[done : done + len(x), :kept] = (x - mean.astype(np.float32)) @ vectors.astype(np.float32)
-    return result
+    # What rounding leaves of features that are all alike is no map.
+    return result if np.ptp(result[:, 0]) > 1e-6 * np.linalg.norm(mean) else np.zeros_like(result)
 
 
 def _blocks(found: Features, ids: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for start in range(0, len(ids), 4096):
-        yield start, found.rows(ids[start : start + 4096])
+        block = ids[start : start + 4096]
+        yield start, members.check_finite(found.rows(block), block, found.name)
 
 
 def _lay_out(x: np.ndarray, method: str, seed: int, progress: engine.Progress) -> tuple[np.ndarray, dict[str, Any]]:
     """Positions float32 (N, 2) of the components `x`, and what the recipe says of how they were made."""
     common = {"method": method, "components": x.shape[1]}
-    spread = float(x[:, 0].std())
-    if len(x) < FEW or spread == 0:  # all features alike: there is nothing to lay out
+    if len(x) < FEW or not x.any():
         return x[:, :2], common | {"method": "pca"}
     if method == "tsne":
         return _tsne(x, seed, progress, common)

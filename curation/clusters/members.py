@@ -60,3 +60,18 @@ def rows(workspace: Workspace, features: str, class_name: str) -> np.ndarray:
     """Features of one class, float32 (N, D), in the byte order of paths."""
     found = Features(workspace, features, check=False)
     return found.rows(of_class(workspace, found, class_name))
+
+
+def check_finite(x: np.ndarray, ids: np.ndarray, features: str) -> np.ndarray:
+    """Return the features `x` (N, D) of the images `ids` when all are numbers.
+
+    Raises:
+        CurationError: some are infinite, as float16 makes of what is beyond 65,504.
+    """
+    bad = ids[~np.isfinite(x).all(axis=1)]
+    if len(bad):
+        raise CurationError(
+            f"features {features!r} of {len(bad):,} of {len(ids):,} images are not finite numbers, image {bad.min()} "
+            "first: run `extract` with --dtype float32 under another name"
+        )
+    return x

@@ -32,8 +32,8 @@ def sweep(
     """k-means of one class for several numbers of clusters, seeded as `cluster` seeds the class.
 
     Returns:
-        One row each: clusters int16 (as found: fewer than asked for where there are fewer distinct features, and then
-        the last row), inertia float64, silhouette float64 (null for one cluster).
+        One row each, up to the number of distinct features: clusters int16, inertia float64, silhouette float64 (null
+        for one cluster).
 
     Raises:
         ArgumentError: a number below 1.
@@ -48,9 +48,9 @@ def sweep(
         for k in wanted:
             labels, _, inertia = kmeans(x, clusters=min(k, len(x)), n_init=n_init, seed=start)
             distinct = len(np.unique(labels))
-            found.append((distinct, inertia, mean_silhouette(x, by_size(labels), seed=start)))
-            if distinct < k:
+            if found and distinct == found[-1][0]:
                 break
+            found.append((distinct, inertia, mean_silhouette(x, by_size(labels), seed=start)))
     types = {"clusters": pa.int16(), "inertia": pa.float64(), "silhouette": pa.float64()}
     return pa.table(
         [pa.array(c, t) for c, t in zip(zip(*found, strict=True), types.values(), strict=True)], list(types)

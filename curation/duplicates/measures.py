@@ -1,8 +1,6 @@
 """What can be measured between two pictures. A measure proposes pairs and compares any pairs it is given.
 
-To add one, write a class with these methods and name it in `find.measures_of`:
-`propose(progress)` finds pairs by itself, `compare(a, b)` gives its columns of the pairs table for any pairs (NaN where
-it cannot look), `margin(a, b)` says how far a pair stands out from the surroundings of its two images, for the rule.
+To add one, write a class like those here and name it in `curation.duplicates.find.measures_of`.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import pyarrow.compute as pc
 
 from curation.arrays import Features
 from curation.duplicates import hamming
-from curation.duplicates.neighbours import closest, cosine_top, unit
+from curation.duplicates.neighbours import closest, cosine_top, rank, same, unique_pairs, unit
 from curation.engine import Progress, quiet
 
 # An image's surroundings are its 11th to 30th nearest: nearer ones may be its own near duplicates.
@@ -38,12 +36,29 @@ class Proposals(NamedTuple):
     capped: np.ndarray
 
 
+class Compared(NamedTuple):
+    """What a measure says of pairs.
+
+    Attributes:
+        values: its columns of the pairs table, float (P,) each, NaN where it could not look.
+        found: which pairs it calls close, bool (P,), by column.
+        margin: how far each pair stands out from the surroundings of its two images, float (P,), larger is closer;
+            what the rule weighs. NaN where it could not look.
+    """
+
+    values: dict[str, np.ndarray]
+    found: dict[str, np.ndarray]
+    margin: np.ndarray
+
+
 class Measure(Protocol):
-    """See the module's text."""
+    """Finds pairs by itself, and measures any pairs that it is given."""
+
+    name: str
 
     def propose(self, progress: Progress = quiet) -> Proposals: ...
 
-    def compare(self, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]: ...
+    def compare(self, a: np.ndarray, b: np.ndarray, progress: Progress = quiet) -> Compared: ...
 
 
 def surroundings(nearest: np.ndarray, typical: float, seen: int) -> np.ndarray:
@@ -63,13 +78,27 @@ def surroundings(nearest: np.ndarray, typical: float, seen: int) -> np.ndarray:
     return (seen * ring.mean(axis=1, dtype=np.float64) + PRIOR * typical) / (seen + PRIOR)
 
 
+def usable(images: pa.Table) -> np.ndarray:
+    """Which images can be told apart by what they show: readable, and not all of one colour; bool by image id."""
+    plain = pc.and_not(pc.equal(images["status"].cast(pa.string()), "ok"), pc.fill_null(images["flat"], False))
+    return plain.to_numpy()
+
+
+def _hashes(column: pa.ChunkedArray) -> np.ndarray:
+    return pc.fill_null(column, pa.scalar(0, pa.uint64())).to_numpy()
+
+
 class Exact:
     """Same decoded pixels, shape included."""
 
+    name = "exact"
+
     def __init__(self, images: pa.Table, neighbours: int = 30) -> None:
         """`images` needs the columns status and pixels, one row an image id."""
-        known = pc.and_(pc.equal(images["status"].cast(pa.string()), "ok"), pc.greater(pc.utf8_length(images["pixels"]), 0))
-        hashes = pc.if_else(known, images["pixels"], None).combine_chunks().dictionary_encode()
+        known = pc.and_(
+            pc.equal(images["status"].cast(pa.string()), "ok"), pc.greater(pc.utf8_length(images["pixels"]), 0)
+        )
+        hashes = pc.if_else(known, images["pixels"], None).dictionary_encode().unify_dictionaries().combine_chunks()
         self.codes = pc.fill_null(hashes.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         self.neighbours = neighbours
 
@@ -80,20 +109,23 @@ class Exact:
         progress(1, 1, "exact copies")
         return Proposals(a, b, capped)
 
-    def compare(self, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    def compare(self, a: np.ndarray, b: np.ndarray, progress: Progress = quiet) -> Compared:
         """Column `exact`, 1.0 or 0.0."""
-        return {"exact": ((self.codes[a] == self.codes[b]) & (self.codes[a] >= 0)).astype(np.float64)}
+        equal = (self.codes[a] == self.codes[b]) & (self.codes[a] >= 0)
+        return Compared({"exact": equal.astype(np.float64)}, {"exact": equal}, np.full(len(a), np.nan))
 
 
 class PerceptualHash:
     """Hamming distance of 64-bit perceptual hashes, plain and to the mirror image. Flat pictures are left out."""
+
+    name = "phash"
 
     def __init__(self, images: pa.Table, *, radius: int = 8, neighbours: int = 30) -> None:
         """`images` needs the columns status, flat, phash and phash_mirror, one row an image id."""
         self.radius, self.neighbours = radius, neighbours
         self.hash, self.mirror = (_hashes(images[column]) for column in ("phash", "phash_mirror"))
         known = pc.and_(pc.is_valid(images["phash"]), pc.is_valid(images["phash_mirror"]))
-        self.known = usable(images) & known.to_numpy(zero_copy_only=False)
+        self.known = usable(images) & known.to_numpy()
         self.ids = np.flatnonzero(self.known)
         self.surroundings = np.full(len(images), np.nan)
 
@@ -102,9 +134,7 @@ class PerceptualHash:
         # Only the first of many images with the same hashes can be anybody's nearest; the rest are paired with those.
         _, groups = np.unique(np.stack([self.hash[self.ids], self.mirror[self.ids]]), axis=1, return_inverse=True)
         a, b, capped = same(self.ids, groups.ravel(), self.neighbours)
-        first = np.setdiff1d(self.ids, capped, assume_unique=True) if len(capped) else self.ids
-        if len(capped):
-            first = np.union1d(first, _leaders(self.ids, groups.ravel(), self.neighbours + 1))
+        first = self.ids[rank(groups.ravel()) <= self.neighbours]
         parts, more = [(a, b)], [capped]
         for pairs in self._near(first, progress):
             parts.append(pairs)
@@ -140,19 +170,17 @@ class PerceptualHash:
     def _nearer(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.minimum(self._plain(a, b), self._mirrored(a, b))
 
-    def compare(self, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-        """Columns `phash` and `phash_mirror`, in bits."""
+    def compare(self, a: np.ndarray, b: np.ndarray, progress: Progress = quiet) -> Compared:
+        """Columns `phash` and `phash_mirror`, in bits; the margin in bits too."""
+        self._survey(np.union1d(a, b), progress)
         looked = self.known[a] & self.known[b]
-        return {
+        values = {
             "phash": np.where(looked, self._plain(a, b), np.nan),
             "phash_mirror": np.where(looked, self._mirrored(a, b), np.nan),
         }
-
-    def margin(self, a: np.ndarray, b: np.ndarray, progress: Progress = quiet) -> np.ndarray:
-        """Bits by which a pair is nearer than the surroundings of both images are; NaN where a hash is missing."""
-        self._survey(np.union1d(a, b), progress)
         around = np.minimum(self.surroundings[a], self.surroundings[b])
-        return np.where(self.known[a] & self.known[b], around - self._nearer(a, b), np.nan)
+        margin = around - np.minimum(values["phash"], values["phash_mirror"])
+        return Compared(values, {name: value <= self.radius for name, value in values.items()}, margin)
 
     def _survey(self, ids: np.ndarray, progress: Progress) -> None:
         """Fill in the surroundings of `ids`, against an even sample of at most `SAMPLE` images."""
@@ -170,6 +198,8 @@ class PerceptualHash:
 
 class Cosine:
     """Cosine of features, sought inside groups of images (the whole workspace, or class by class)."""
+
+    name = "cosine"
 
     def __init__(
         self,
@@ -219,8 +249,8 @@ class Cosine:
         full = ids[hit[:, -1]] if hit.shape[1] == self.neighbours < len(ids) - 1 else ids[:0]
         return np.minimum(i, j), np.maximum(i, j), full
 
-    def compare(self, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-        """Column `cosine`, -1 to 1."""
+    def compare(self, a: np.ndarray, b: np.ndarray, progress: Progress = quiet) -> Compared:
+        """Column `cosine`, -1 to 1; call `propose` first, which learns the surroundings."""
         cosine = np.full(len(a), np.nan)
         looked = np.flatnonzero(self.known[a] & self.known[b])
         for start in range(0, len(looked), 16_384):
@@ -228,9 +258,7 @@ class Cosine:
             ids, place = np.unique(np.concatenate([a[some], b[some]]), return_inverse=True)
             rows = unit(self.features.rows(ids))
             first, second = place[: len(some)], place[len(some) :]
-            cosine[some] = np.einsum("nd,nd->n", rows[first], rows[second])
-        return {"cosine": np.clip(cosine, -1.0, 1.0)}
-
-    def margin(self, a: np.ndarray, b: np.ndarray, cosine: np.ndarray) -> np.ndarray:
-        """How much more similar a pair is than the surroundings of one of its images; NaN where there is no cosine."""
-        return cosine - np.minimum(self.surroundings[a], self.surroundings[b])
+            cosine[some] = np.clip(np.einsum("nd,nd->n", rows[first], rows[second]), -1.0, 1.0)
+            progress(min(start + 16_384, len(looked)), len(looked), "cosine of proposed pairs")
+        margin = cosine - np.minimum(self.surroundings[a], self.surroundings[b])
+        return Compared({"cosine": cosine}, {"cosine": margin >= self.least}, margin)

@@ -82,14 +82,8 @@ def _top_of_block(vectors: np.ndarray, start: int, k: int) -> tuple[np.ndarray, 
 def _best(row: np.ndarray, column: np.ndarray, value: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
     """The k largest values of each row, in order of row, falling value and rising column."""
     order = np.lexsort((column, -value, row))
-    kept = order[_rank(row[order]) < k]
+    kept = order[rank(row[order]) < k]
     return row[kept], column[kept], value[kept]
-
-
-def _rank(groups: np.ndarray) -> np.ndarray:
-    """Position of each entry inside its run of equal `groups` (sorted)."""
-    first = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]]) if len(groups) else np.zeros(0, np.int64)
-    return np.arange(len(groups)) - np.repeat(first, np.diff(np.r_[first, len(groups)]))
 
 
 def closest(a: np.ndarray, b: np.ndarray, distance: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +99,43 @@ def closest(a: np.ndarray, b: np.ndarray, distance: np.ndarray, k: int) -> tuple
     """
     source, other = np.concatenate([a, b]), np.concatenate([b, a])
     order = np.lexsort((other, np.concatenate([distance, distance]), source))
-    rank = _rank(source[order])
+    place = rank(source[order])
     kept = np.zeros(len(a), bool)
-    kept[order[rank < k] % max(len(a), 1)] = True
-    return kept, np.unique(source[order[rank >= k]])
+    kept[order[place < k] % max(len(a), 1)] = True
+    return kept, np.unique(source[order[place >= k]])
+
+
+def rank(groups: np.ndarray) -> np.ndarray:
+    """How many earlier entries have the same value as each entry of `groups` (any order), int64."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(groups)])
+    places = np.empty(len(groups), np.int64)
+    places[order] = np.arange(len(groups)) - np.repeat(first, np.diff(np.r_[first, len(groups)]))
+    return places
+
+
+def same(ids: np.ndarray, groups: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs a < b of images in the same group, each image with at most the first k of its group before it.
+
+    Args:
+        ids: (N,), ascending.
+        groups: (N,), of which group each is.
+
+    Returns:
+        (a, b, capped): ids of each pair, and the ids in groups of more than k + 1.
+    """
+    order = np.argsort(groups, kind="stable")
+    place = rank(groups)[order]
+    start = np.arange(len(ids)) - place
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    number = np.minimum(place, k)
+    b = np.repeat(np.arange(len(ids)), number)
+    a = np.repeat(start, number) + np.arange(len(b)) - np.repeat(np.cumsum(number) - number, number)
+    return ids[order[a]], ids[order[b]], ids[sizes[group] > k + 1]
+
+
+def unique_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each pair (a < b, ids below 2**31) once, sorted by a, then b; int64."""
+    keys = np.unique(a.astype(np.int64) << 32 | b.astype(np.int64))
+    return keys >> 32, keys & 0xFFFFFFFF

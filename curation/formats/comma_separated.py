@@ -7,6 +7,7 @@ and `'=1+1` as `''=1+1`. All other texts stay as they are.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,6 +57,7 @@ def read_table(path: Path) -> pa.Table:
     try:
         table = arrow_csv.read_csv(
             path,
+            read_options=arrow_csv.ReadOptions(use_threads=False),  # errors then know their row
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=kinds | {"file": pa.string()}, null_values=[""], strings_can_be_null=False
@@ -64,7 +66,7 @@ def read_table(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise CurationError(f"{path} does not exist") from None
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise CurationError(f"{path}: not an annotation CSV: {error}") from None
+        raise CurationError(f"{path}: not an annotation CSV: {_named(path, str(error))}") from None
     columns = [table[name] for name in table.column_names]
     return pa.table([_unescape(c) if _is_text(c.type) else c for c in columns], names=table.column_names)
 
@@ -93,6 +95,13 @@ def from_table(table: pa.Table, path: Path) -> AnnotationSet:
     found = annotation_table(columns)
     splits = tuple(dict.fromkeys(found["split"].to_pylist()))
     return AnnotationSet(found, classes_of(found["label"].to_numpy(), names), splits)
+
+
+def _named(path: Path, message: str) -> str:
+    """An Arrow message with the name of the column that it has only by number."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        header = file.readline().strip().split(",")
+    return re.sub(r"CSV column #(\d+)", lambda m: f"column {header[int(m[1])]!r}" if int(m[1]) < len(header) else m[0], message)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -27,7 +27,7 @@ _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|%]|^\.|[. ]$')
 
 
 def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options = Options()) -> list[Path]:
-    """Write the tree `<stem>/` and return its index. A picture that is not there is left out of the tree; see `missing`.
+    """Write the tree `<stem>/` and return its index; a picture that is gone is left out of it, see `missing`.
 
     Raises:
         ArgumentError: nothing says where the pictures are, or an unknown kind of link.

@@ -7,6 +7,7 @@ than from a listing, each split takes from all clusters of an attribute, and eve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,7 @@ class Pool:
     def counts(self) -> np.ndarray:
         """Images of every class and attribute, int64 (C, A)."""
         cell = self.cls * self.attributes + self.attribute
-        return np.bincount(cell, minlength=len(self.names) * self.attributes).reshape(-1, self.attributes)
+        return np.bincount(cell, minlength=len(self.names) * self.attributes).reshape(len(self.names), self.attributes)
 
 
 def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: Parameters) -> Result:
@@ -147,10 +148,10 @@ def split_table(codes: np.ndarray, columns: dict[str, np.ndarray]) -> pa.Table:
 
 def reason_kind(reason: str) -> str:
     """The part of a reason before its detail: what the funnel counts."""
-    return reason.partition(":")[0]
+    return re.split(r":| of image | \(", reason, maxsplit=1)[0]
 
 
-# -- below: joining, drawing, telling -----------------------------------------------------------------------------------
+# -- below: joining, drawing, telling --------------------------------------------------------------------------------
 
 
 def _known(ids: np.ndarray, place: np.ndarray, *, mask: bool = False) -> np.ndarray:

@@ -69,7 +69,9 @@ def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: 
 
 def check_parameters(parameters: Parameters) -> None:
     """Raises ArgumentError when a parameter that is fixed in the original was changed."""
-    published = Parameters()
+    published = Parameters(weights=WEIGHTS)
+    if parameters.weights is None:
+        parameters = parameters.replace(weights=WEIGHTS)
     for key in _FIXED:
         if getattr(parameters, key) != getattr(published, key):
             raise ArgumentError(
@@ -107,7 +109,8 @@ def merge(lists: Sequence[np.ndarray], name: str) -> list[np.ndarray]:
     """
     if len(lists) > 2 * ATTRIBUTES:
         raise CurationError(
-            f"class {name!r} has {len(lists)} clusters, and mode legacy takes {2 * ATTRIBUTES} at most: use mode default"
+            f"class {name!r} has {len(lists)} clusters, and mode legacy takes {2 * ATTRIBUTES} at most: "
+            "use mode default"
         )
     ranked = sorted(lists, key=len, reverse=True)
     empty = np.empty(0, np.int64)

@@ -160,7 +160,7 @@ def suggest(
     sizes = shrunk(counts[order], as_asked(len(counts), _sized(base, most)), weights, _sized(base, most)).gbl
     largest, policy = int(sizes.min()), "error"
     if largest < min(5, most):
-        largest, policy = max(1, int(np.percentile(sizes, 25, method="lower"))), "shrink"
+        largest, policy = max(1, int(np.sort(sizes)[len(sizes) // 4])), "shrink"
     for per_cell in range(largest, 0, -1):
         trial = _sized(base, per_cell).replace(policy=policy)
         try:
@@ -200,7 +200,7 @@ def random_keys(count: int, seed: int, *what: object) -> np.ndarray:
     return np.random.PCG64(int.from_bytes(words, "big")).random_raw(count)
 
 
-# -- checks and policies -----------------------------------------------------------------------------------------------
+# -- checks and policies ---------------------------------------------------------------------------------------------
 
 
 def _checked(counts: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +229,7 @@ def _apply_policy(
     return order, cells
 
 
-# -- Test-GLT and Val, drawn from the pool of all classes ---------------------------------------------------------------
+# -- Test-GLT and Val, drawn from the pool of all classes ------------------------------------------------------------
 
 
 def _iid(pool: np.ndarray, cells: Cells, p: Parameters, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

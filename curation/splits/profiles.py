@@ -91,7 +91,7 @@ def sizes(
     elif profile == "step":
         wanted = np.where(i < count // 2, float(largest), largest / imbalance)
     elif profile == "balanced":
-        wanted = np.full(count, class_size or int(available.min(initial=0)))
+        wanted = np.full(count, class_size or int(available.min(initial=1 << 40)))
     elif profile == "natural":
         wanted = available
     else:

@@ -6,7 +6,6 @@ made from, with people's decisions as they stood), left_out.parquet, and last sp
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import curation
 from curation import derived, files
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import exclusions
 from curation.splits import glt, legacy
+from curation.splits.digests import digest
 from curation.splits.parameters import Parameters
+from curation.splits.plan import suggest
 from curation.workspace import Workspace
 
 EXCLUDED = pa.schema({"image_id": pa.int32(), "reason": pa.string()})
@@ -83,7 +83,7 @@ def make(
         recipe: its kind.
         name: of the split; names are never used twice.
         clusters: which; may be left out when there is one.
-        parameters: of the recipe, as JSON has them.
+        parameters: of the recipe, as JSON has them; `"fit": true` sets the sizes that fit the data.
         until: take people's decisions only to this position of the ledger.
         duplicates: as for `exclusions`.
 
@@ -95,10 +95,14 @@ def make(
         CurationError: too few images; nothing is written.
     """
     _free(workspace, files.check_name(name, "the name of the split"))
-    typed = _kind(recipe).typed(parameters or {})
+    given = dict(parameters or {})
+    fit = given.pop("fit", False)
+    typed = _kind(recipe).typed(given)
     position = workspace.ledger.position() if until is None else until
     chosen = choose_clusters(workspace, clusters)
     inputs = gather(workspace, chosen, until=position, duplicates=duplicates)
+    if fit:
+        typed = _kind(recipe).fitted(inputs, typed)
     document = {
         "kind": recipe,
         "name": name,
@@ -193,23 +197,6 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def digest(table: pa.Table) -> str:
-    """SHA-256 of a table's content: names and values of its columns, whatever their encoding or chunks."""
-    total = hashlib.sha256()
-    for name in table.column_names:
-        column = table[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(pa.string())
-        total.update(f"{name} {column.type} {len(column)}\n".encode())
-        total.update(np.packbits(column.is_null().to_numpy()).tobytes())
-        if pa.types.is_string(column.type):
-            _digest_texts(total, column.fill_null(""))
-        else:
-            values = (column.fill_null(0) if column.null_count else column).to_numpy()
-            total.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
-    return total.hexdigest()
-
-
 def provenance(workspace: Workspace, clusters: str) -> dict[str, Any]:
     """What the clusters were made with: their settings and those of their features, without personal paths."""
     path = workspace.path / "clusters" / f"{clusters}.json"
@@ -222,14 +209,16 @@ def provenance(workspace: Workspace, clusters: str) -> dict[str, Any]:
     return found
 
 
-# -- below: kinds, files, digests ---------------------------------------------------------------------------------------
+# -- below: kinds, files, digests ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of recipe: `typed` checks parameters and fills in defaults, `carve` makes the split."""
+    """A kind of recipe: `typed` checks parameters and fills in defaults, `fitted` fits them to the inputs, `carve`
+    makes the split."""
 
     typed: Callable[[Mapping[str, Any]], dict[str, Any]]
+    fitted: Callable[[Inputs, Mapping[str, Any]], dict[str, Any]]
     carve: Callable[[Inputs, Mapping[str, Any]], glt.Result]
 
 
@@ -240,13 +229,19 @@ def _glt_typed(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return typed.to_dict()
 
 
+def _glt_fitted(inputs: Inputs, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    typed = Parameters.from_dict(parameters)
+    pool = glt.gather(inputs.images, inputs.clusters, inputs.excluded, attributes=typed.attributes)
+    return suggest(pool.counts(), typed).to_dict()
+
+
 def _glt_carve(inputs: Inputs, parameters: Mapping[str, Any]) -> glt.Result:
     typed = Parameters.from_dict(parameters)
     carve = legacy.carve if typed.mode == "legacy" else glt.carve
     return carve(inputs.images, inputs.clusters, inputs.excluded, typed)
 
 
-RECIPES = {"glt": Kind(_glt_typed, _glt_carve)}
+RECIPES = {"glt": Kind(_glt_typed, _glt_fitted, _glt_carve)}
 
 
 def _kind(name: Any) -> Kind:
@@ -277,16 +272,6 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-def _digest_texts(total: Any, column: pa.ChunkedArray) -> None:
-    """Lengths first, then the bytes of all texts end to end."""
-    for chunk in column.chunks:
-        total.update(pc.binary_length(chunk).to_numpy().astype("<i4").tobytes())
-    for chunk in column.chunks:
-        _, offsets, values = chunk.buffers()
-        edges = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1] if len(chunk) else [0, 0]
-        total.update(memoryview(values or b"")[edges[0] : edges[-1]])
 
 
 def _without_folders(value: Any) -> Any:

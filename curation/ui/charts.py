@@ -24,6 +24,8 @@ GROUP_COLOURS = ("#1b4fae", "#5d8fe6", "#a9c6f7")
 CLUSTER_COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
     *("#8C6D31", "#7B6FD0", "#A3B300", "#B0413E", "#4C9A8F", "#8A8A8A"),
+    *("#003F63", "#F7C65E", "#00664A", "#8F4570", "#A5D8F5", "#8A3C00"),
+    *("#C9AE78", "#453A9E", "#5F6900", "#E58B88", "#9FD3CB", "#4D4D4D"),
 )
 
 
@@ -102,10 +104,10 @@ def split_histograms(
         _class_histogram(figure, row, counts[name].sum(1), names, frequency, split_colour(name))
         per_attribute = counts[name].sum(0)
         bars = go.Bar(
-            x=[f"attribute {a}" for a in range(len(per_attribute))],
+            x=np.arange(len(per_attribute)),
             y=per_attribute,
             marker_color=split_colour(name),
-            hovertemplate="%{x}: %{y:,}<extra></extra>",
+            hovertemplate="attribute %{x}: %{y:,}<extra></extra>",
         )
         figure.add_trace(bars, row=row, col=2)
     _bands(figure, frequency, len(splits))
@@ -121,6 +123,9 @@ def split_histograms(
         range=[-0.6, len(names) - 0.4],
         col=1,
     )
+    attributes = counts[splits[0]].shape[1]
+    figure.update_xaxes(dtick=1, range=[-0.6, attributes - 0.4], col=2)
+    figure.update_xaxes(title_text="attribute", title_standoff=4, row=len(splits), col=2)
     return bare(figure, height)
 
 
@@ -145,6 +150,7 @@ def _bands(figure: go.Figure, frequency: np.ndarray, rows: int) -> None:
         if not len(ids) or np.any(np.diff(ids) != 1):
             continue
         for row in range(1, rows + 1):
+            label = {"annotation_text": f"{GROUP_NAMES[group]} · {len(ids):,}", "annotation_font_size": 11}
             figure.add_vrect(
                 x0=ids[0] - 0.5,
                 x1=ids[-1] + 0.5,
@@ -154,9 +160,7 @@ def _bands(figure: go.Figure, frequency: np.ndarray, rows: int) -> None:
                 layer="below",
                 row=row,
                 col=1,
-                annotation_text=f"{GROUP_NAMES[group]} · {len(ids):,}" if row == 1 else None,
-                annotation_position="top right",
-                annotation_font_size=11,
+                **(label | {"annotation_position": "top right"} if row == 1 else {}),
             )
 
 
@@ -205,6 +209,7 @@ def points(
             )
         )
     bare(figure, height, t=8)
-    figure.update_layout(showlegend=legend, dragmode="lasso", legend={"itemsizing": "constant"})
+    place = {"orientation": "h", "yanchor": "top", "y": 0, "itemsizing": "constant"}
+    figure.update_layout(showlegend=legend, dragmode="lasso", legend=place)
     axis = {"visible": False, "showgrid": False, "zeroline": False}
-    return figure.update_xaxes(**axis).update_yaxes(**axis, scaleanchor="x")
+    return figure.update_xaxes(**axis).update_yaxes(**axis)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
+from html import escape
 from pathlib import Path
 from typing import NoReturn
 
@@ -101,9 +102,7 @@ def choose(workspace: Workspace) -> None:
 
 def title(name: str, purpose: str) -> None:
     """A page's name and, in one line, what it is for."""
-    with st.container(horizontal=True, vertical_alignment="bottom", key="page_title"):
-        st.subheader(name, anchor=False, width="content")
-        st.caption(purpose, width="content")
+    st.html(f'<div class="page-title"><h1>{escape(name)}</h1><p>{escape(purpose)}</p></div>')
 
 
 def empty(what: str, then: str, page: str, label: str) -> NoReturn:

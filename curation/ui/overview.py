@@ -72,7 +72,17 @@ def show(workspace: Workspace) -> None:
         if reading:
             st.text("Pictures appear here once they are read." if frame.busy(workspace, "init") else "No pictures yet.")
         else:
-            gallery(key="start", workspace=workspace, reviewer=frame.reviewer(), groups=some_of_each(workspace), rows=1)
+            groups = some_of_each(workspace)
+            gallery(
+                groups=groups,
+                captions=None,
+                key="start",
+                workspace=workspace,
+                reviewer=frame.reviewer(),
+                rows=1,
+                tile=112,
+                shown={"page": "start"},
+            )
 
 
 def _line(step: Step) -> None:

@@ -31,6 +31,7 @@ FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 BRIEFLY = {"Cache-Control": "private, max-age=30"}
 # Said, so that nobody compresses it on the way: points do not shrink, and it would take longer than sending them.
 AS_IT_IS = {"Content-Encoding": "identity"}
+INTERNAL = ("modified", "pixels", "phash", "phash_mirror")
 MOST_BODY = 1_000_000
 MOST_KEPT = 256 * 2**20
 
@@ -90,7 +91,7 @@ def details(request: Request) -> Response:
     try:
         workspace = recent.open_workspace(request.path_params["workspace"])
         row = _row(workspace, request.path_params["image"])
-    except CurationError as error:
+    except (CurationError, OSError) as error:
         return JSONResponse({"error": str(error)}, 404)
     return JSONResponse(row, headers={"Cache-Control": "no-store"})
 
@@ -104,14 +105,26 @@ def _row(workspace: Workspace, number: int) -> dict[str, Any]:
             rows = file.metadata.row_group(group).num_rows
             if number < first + rows:
                 row = file.read_row_group(group).slice(number - first, 1).to_pylist()[0]
-                hidden = ("modified", "pixels", "phash", "phash_mirror")
-                return {k: v for k, v in row.items() if k not in hidden}
+                return {k: v for k, v in row.items() if k not in INTERNAL} | _meaning(workspace, row["class_name"])
             first += rows
     raise CurationError(f"there is no image {number}: {workspace.path} has {first:,} images")
 
 
+def _meaning(workspace: Workspace, class_name: str) -> dict[str, str]:
+    """WNID, lemmas and definition of a class where they are known."""
+    path = workspace.path / "classes.parquet"
+    if not path.is_file():
+        return {}
+    columns = ("wnid", "lemmas", "definition")
+    rows = files.read_table(path, columns=columns, filters=[("class_name", "=", class_name)]).to_pylist()
+    return rows[0] if rows else {}
+
+
 async def post_events(request: Request) -> Response:
-    """Append decisions to the ledger and answer `{"ack": highest seq, "position"}`; a batch is kept whole or not at all."""
+    """Append decisions to the ledger and answer `{"ack": highest seq, "position"}`; a batch is kept whole or not.
+
+    Others are refused with a status of 400 to 499 and `{"error", "seq"}`, where `seq` names the decision at fault.
+    """
     if not _same_site(request):
         return JSONResponse({"error": "decisions are only taken from this program's own pages"}, 403)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -156,7 +169,7 @@ def points(request: Request) -> Response:
     try:
         workspace = recent.open_workspace(request.path_params["workspace"])
         drawn = scatter.scatter(workspace, request.path_params["map"], colour)
-    except CurationError as error:
+    except (CurationError, OSError) as error:
         return JSONResponse({"error": str(error)}, 404)
     data = drawn.ids.astype("<i4").tobytes() if "ids" in request.query_params else drawn.points()
     cached = FOREVER if "v" in request.query_params else BRIEFLY
@@ -166,9 +179,9 @@ def points(request: Request) -> Response:
 def asset(request: Request) -> Response:
     """A component's script or style sheet; kept forever under the version that is being served."""
     name = request.path_params["name"]
-    kind = base.SUFFIXES.get(Path(name).suffix)
-    if kind is None or name not in os.listdir(base.ASSETS):
+    if name not in base.FILES:  # never a path of the caller's making
         return Response(status_code=404)
+    kind = base.SUFFIXES[Path(name).suffix]
     current = request.path_params["version"] == base.VERSION
     return Response((base.ASSETS / name).read_bytes(), media_type=kind, headers=FOREVER if current else BRIEFLY)
 

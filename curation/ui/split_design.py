@@ -23,6 +23,13 @@ POLICIES = {
     "relax_class_balance": "let its tests be smaller",
 }
 
+ABOUT = {
+    "Imbalance": "Largest class of train over the smallest",
+    "Gini": "Of train: 0 when all classes are equal, towards 1 when one has all",
+    "Ruled out": "By people, or near duplicates of an image that stays",
+    "To spare": "More than the class sizes ask for",
+}
+
 
 def show(workspace: Workspace) -> None:
     """Draw the designer."""
@@ -155,7 +162,7 @@ def preview(names: list[str], counts: np.ndarray, planned: Plan, out: int) -> No
         "Ruled out": out,
         "Classes": len(planned.order),
     }
-    numbers(facts, {"Imbalance of train": imbalance(train), "Gini of train": gini(train)})
+    numbers(facts, {"Imbalance": imbalance(train), "Gini": gini(train)})
     if len(planned.dropped):
         dropped = ", ".join(names[i] for i in planned.dropped[:8])
         st.warning(frame.plain(f"{len(planned.dropped)} classes are left out, too small for their cells: {dropped}"))
@@ -173,7 +180,7 @@ def numbers(whole: dict[str, int], ratios: dict[str, float | None]) -> None:
     texts = {label: f"{value:,}" for label, value in whole.items()}
     texts |= {label: "–" if value is None else f"{value:,.2f}" for label, value in ratios.items()}
     for column, (label, text) in zip(st.columns(len(texts)), texts.items(), strict=True):
-        column.metric(label, text)
+        column.metric(label, text, help=ABOUT.get(label))
 
 
 def _short(error: Infeasible, names: list[str]) -> None:

@@ -42,7 +42,7 @@ def _histograms(workspace: Workspace, name: str, report: dict) -> None:
     train = found.get("train")
     totals = {"Images": table.num_rows + left, "In splits": table.num_rows, "Left out": left, "Classes": len(names)}
     if train:
-        numbers(totals, {"Imbalance of train": train.imbalance, "Gini of train": train.gini})
+        numbers(totals, {"Imbalance": train.imbalance, "Gini": train.gini})
     counts = {split: np.array(entry.per_class_attribute) for split, entry in found.items()}
     figure = charts.split_histograms(counts, names, frequency)
     st.plotly_chart(figure, key="saved", config={"displayModeBar": False})

@@ -85,9 +85,12 @@ class Server:
         self.process.wait()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def serve(tmp_path_factory) -> Iterator[Callable[..., Server]]:
-    """`serve(app, {"NAME": "value"})` starts a server for this test; `$CURATION_HOME` is the test's own."""
+    """`serve(app, {"NAME": "value"})` starts a server that ends with the module's last test.
+
+    It gets the environment of the moment: called in a test, `$CURATION_HOME` is that test's own.
+    """
     servers: list[Server] = []
 
     def start(app: Path, environment: Mapping[str, str] | None = None) -> Server:

@@ -22,7 +22,9 @@ def test_kmeans_gives_what_scikit_learn_gives(points, rows, dim, clusters):
         expected = KMeans(clusters, n_init=10, random_state=7).fit(x)
         labels, centres, inertia = fit.kmeans(x, clusters=clusters, n_init=10, seed=7)
     np.testing.assert_array_equal(fit.by_size(labels), fit.by_size(expected.labels_))
-    np.testing.assert_allclose(np.sort(centres, axis=0), np.sort(expected.cluster_centers_, axis=0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        np.sort(centres, axis=0), np.sort(expected.cluster_centers_, axis=0), rtol=1e-4, atol=1e-4
+    )
     assert inertia == pytest.approx(expected.inertia_, rel=1e-5, abs=1e-6)
 
 

@@ -42,7 +42,9 @@ def test_table_and_summary(animals):
     ant = table.filter(pc.equal(table["class_name"].cast("string"), "ant"))
     sizes = [ant["cluster"].to_pylist().count(c) for c in range(6)]
     assert sizes == sorted(sizes, reverse=True)
-    assert set(zip(ant["cluster"].to_pylist(), ant["attribute"].to_pylist(), strict=True)) == {(c, c // 2) for c in range(6)}
+    assert set(zip(ant["cluster"].to_pylist(), ant["attribute"].to_pylist(), strict=True)) == {
+        (c, c // 2) for c in range(6)
+    }
     assert not (animals.path / "clusters" / "f.parts").exists()
 
 
@@ -94,7 +96,7 @@ def test_unknown_features_and_features_that_are_no_numbers(make, paths, points):
     workspace = make(paths(ant=20), x)
     with pytest.raises(CurationError, match="no features 'g'"):
         kmeans.cluster(workspace, features="g")
-    with pytest.raises(CurationError, match="1 of 20 images of class 'ant' are not finite numbers, image 7 first"):
+    with pytest.raises(CurationError, match="1 of 20 images are not finite numbers, image 7 first"):
         kmeans.cluster(workspace, features="f")
 
 
@@ -111,7 +113,7 @@ def test_images_without_a_feature_are_set_aside_with_a_reason(make, paths, point
 def test_a_corrupted_shard_is_named(animals):
     shard = animals.path / "features" / "f" / "00001.npy"
     shard.write_bytes(shard.read_bytes()[:-100])
-    with pytest.raises(CurationError, match="00001.npy is corrupted"):
+    with pytest.raises(CurationError, match=r"00001\.npy is corrupted"):
         kmeans.cluster(animals, features="f", workers=1)
     assert animals.cluster_names() == []
 
@@ -132,7 +134,12 @@ def test_clusters_do_not_depend_on_the_order_of_image_ids(make, paths, points):
         workspace = make([names[i] for i in rows], x[rows], label)
         kmeans.cluster(workspace, features="f")
         table = table_of(workspace)
-        found.append({names[rows[i]]: (c, d) for i, c, d in zip(*(table[k].to_pylist() for k in ("image_id", "cluster", "distance")), strict=True)})
+        found.append(
+            {
+                names[rows[i]]: (c, d)
+                for i, c, d in zip(*(table[k].to_pylist() for k in ("image_id", "cluster", "distance")), strict=True)
+            }
+        )
     assert found[0] == found[1]
 
 
@@ -169,7 +176,9 @@ kmeans.cluster(Workspace(sys.argv[1]), features="f", workers=1, progress=tell)
 
 def test_a_killed_run_loses_at_most_one_shard(animals, monkeypatch):
     environment = os.environ | {"PYTHONPATH": str(Path(kmeans.__file__).resolve().parents[2])}
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(animals.path)], stdout=subprocess.PIPE, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(animals.path)], stdout=subprocess.PIPE, env=environment
+    )
     assert [process.stdout.readline().strip() for _ in range(2)] == [b"0", b"90"]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent
 SUFFIXES = {".js": "text/javascript", ".css": "text/css"}
+FILES = {path.name: path for path in sorted(ASSETS.iterdir()) if path.suffix in SUFFIXES}
 
 
 def _version() -> str:
     digest = hashlib.sha256()
-    for path in sorted(p for p in ASSETS.iterdir() if p.suffix in SUFFIXES):
-        digest.update(path.name.encode() + path.read_bytes())
+    for name, path in FILES.items():
+        digest.update(name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 

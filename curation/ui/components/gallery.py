@@ -1,4 +1,4 @@
-"""Gallery: pictures in groups; a person moves, selects, flags and excludes by keyboard, and Python gets the selection."""
+"""Gallery: pictures in groups, to move among, select, flag and exclude by keyboard; Python gets the selection."""
 
 from __future__ import annotations
 
@@ -111,7 +111,9 @@ def gallery(
         "empty": list(empty),
         "shown": dict(shown or {}),
     }
-    result = _mount(key=key, data=data, on_selection_change=_nothing, on_group_change=_nothing, on_saved_change=_nothing)
+    result = _mount(
+        key=key, data=data, on_selection_change=_nothing, on_group_change=_nothing, on_saved_change=_nothing
+    )
     selection = [i for i in result.selection or [] if i in here]
     return GalleryResult(selection, result.group, result.saved is not None)
 

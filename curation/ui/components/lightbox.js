@@ -5,7 +5,9 @@ import { count, element, pictureUrl } from "./base.js";
 const bytes = (n) => (n < 1e6 ? `${Math.round(n / 1e3).toLocaleString("en-US")} kB` : `${(n / 1e6).toFixed(1)} MB`);
 const FACTS = [
   ["class", (d) => d.class_name],
-  ["meaning", (d) => d.definition],
+  ["WNID", (d) => d.wnid],
+  ["lemmas", (d) => d.lemmas],
+  ["definition", (d) => d.definition],
   ["path", (d) => d.path],
   ["root", (d) => d.root],
   ["found in", (d) => d.source_split],

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation import derived, files
 from curation.errors import ArgumentError, CurationError
@@ -108,26 +107,28 @@ def _frame(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, float], float]:
     return (float(middle[0] - span / 2), float(middle[1] - span / 2)), span
 
 
-def _words(workspace: Workspace, ids: np.ndarray, colour: str) -> pa.Array:
+def _words(workspace: Workspace, ids: np.ndarray, colour: str) -> pa.DictionaryArray:
+    """The word that says each point's group."""
     if colour in ("class", "split"):
         column = workspace.images(["class_name" if colour == "class" else "source_split"]).column(0)
-        return column.combine_chunks().dictionary_decode().take(pa.array(ids))
+        return column.unify_dictionaries().combine_chunks().take(pa.array(ids))
     table = derived.clusters(workspace, colour.removeprefix("cluster:"))
-    members = table["image_id"].to_numpy()
-    order = np.argsort(members, kind="stable")
-    at = order[np.searchsorted(members[order], ids).clip(0, max(len(order) - 1, 0))] if len(order) else ids * 0
-    known = members[at] == ids if len(members) else np.zeros(len(ids), bool)
-    numbers = table["cluster"].combine_chunks().take(pa.array(at)) if len(members) else pa.nulls(len(ids), pa.int16())
-    words = pc.binary_join_element_wise("cluster", pc.cast(numbers, pa.string()), " ")
-    return pc.if_else(pa.array(known), words, NO_GROUP)
+    members, cluster = (table[column].to_numpy() for column in ("image_id", "cluster"))
+    at = np.searchsorted(members, ids)
+    known = at < len(members)
+    known[known] = members[at[known]] == ids[known]
+    numbers = np.full(len(ids), -1, np.int32)
+    numbers[known] = cluster[at[known]]
+    distinct, which = np.unique(numbers, return_inverse=True)
+    words = [f"cluster {number}" if number >= 0 else NO_GROUP for number in distinct]
+    return pa.DictionaryArray.from_arrays(which.astype(np.int32), pa.array(words, pa.string()))
 
 
-def _groups(words: pa.Array) -> tuple[np.ndarray, list[str], list[int]]:
+def _groups(words: pa.DictionaryArray) -> tuple[np.ndarray, list[str], list[int]]:
     """Number, name and size of groups, in natural order of their names; the smallest fold into one when too many."""
-    encoded = words.dictionary_encode()
-    names, number = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    names, number = words.dictionary.to_pylist(), words.indices.to_numpy()
     sizes = np.bincount(number, minlength=len(names))
-    kept = sorted(range(len(names)), key=lambda g: (-sizes[g], names[g]))
+    kept = sorted(np.flatnonzero(sizes).tolist(), key=lambda g: (-sizes[g], names[g]))
     folded = kept[MOST_GROUPS - 1 :] if len(kept) > MOST_GROUPS else []
     order = sorted(set(kept) - set(folded), key=lambda g: (names[g] == NO_GROUP, _natural(names[g])))
     place = np.full(len(names), len(order), np.uint8)

@@ -53,9 +53,9 @@ def glt_carve(
     prepared = legacy.from_table(content) if mode == "legacy" else tables(content, asked.attributes or 3)
     carved = {inter: carve(prepared, asked.replace(inter=inter)) for inter in ("lt", "bl")}
     written = []
-    for inter, annotations in carved.items():
-        (path,) = glt_json.write(annotations, Path(out), f"imagenet_sup_intra_lt_inter_{inter}")
-        images = {split: len(annotations.of(split)) for split in SPLITS}
+    for inter, found in carved.items():
+        (path,) = glt_json.write(found, Path(out), f"imagenet_sup_intra_lt_inter_{inter}")
+        images = {split: len(found.of(split)) for split in SPLITS}
         written.append(
             {"path": str(path), "sha256": files.sha256_file(path), "bytes": path.stat().st_size, "images": images}
         )

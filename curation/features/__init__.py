@@ -1,0 +1,1 @@
+"""Backbones and extraction: one feature vector for every usable picture."""

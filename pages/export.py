@@ -1,0 +1,91 @@
+"""Write splits in the formats other programs read; download them; verify that they can be made again."""
+
+import json
+import subprocess
+import sys
+
+import streamlit as st
+
+from curation import files
+from curation.formats import registry
+from curation.ui import frame
+
+workspace = frame.current()
+frame.title("Export", "Annotation files that anyone can rebuild and verify")
+names = workspace.split_names()
+if not names:
+    frame.empty("No splits yet", "Files are written from a saved split.", "splits", "Design a split")
+
+with st.sidebar:
+    split = st.selectbox("Split", names, key="split", persist_state="session")
+    chosen = st.pills(
+        "Formats",
+        list(registry.FORMATS),
+        selection_mode="multi",
+        default=["glt-json", "csv"],
+        format_func=lambda name: registry.FORMATS[name].title,
+        key="formats",
+    )
+    with st.expander("More"):
+        copy = st.toggle("Copy pictures", key="copy", help="In the folder format; links otherwise")
+        absolute = st.toggle("Absolute paths", key="absolute", help="As the published GLT loader wants them")
+    st.button(
+        "Export",
+        type="primary",
+        width="stretch",
+        disabled=not chosen or frame.busy(workspace, "export"),
+        on_click=frame.start_job,
+        args=(workspace, "export", split),
+        kwargs={"format": chosen, "copy": copy or None, "absolute": absolute or None},
+    )
+
+
+def verify(manifest: str) -> None:
+    """Rebuild in a process of its own: the server only waits."""
+    command = [sys.executable, "-m", "curation", "rebuild", manifest, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    last = (done.stdout.strip().splitlines() or ["{}"])[-1]
+    st.session_state["verified"] = (manifest, done.returncode, json.loads(last), done.stderr.strip())
+
+
+manifests = sorted(
+    workspace.path.glob("exports/*/manifest.json"), key=lambda p: (p.parent.name != split, p.parent.name)
+)
+if not manifests:
+    st.text("Each export shows here with its files, their sizes and hashes.")
+for path in manifests:
+    manifest = files.read_json(path)
+    archive = path.parent / f"{path.parent.name}.zip"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(frame.plain(path.parent.name), anchor=False, width="stretch")
+        if archive.is_file():
+            st.link_button(
+                f"Download ZIP, {archive.stat().st_size / 1e6:,.1f} MB",
+                f"/exports/{workspace.id}/{path.parent.name}.zip",
+                icon=":material/download:",
+            )
+        st.button(
+            "Verify",
+            key=f"verify{path.parent.name}",
+            icon=":material/fact_check:",
+            help="Makes every file again from the manifest and compares hashes",
+            on_click=verify,
+            args=(str(path),),
+        )
+    held = st.session_state.get("verified")
+    if held and held[0] == str(path):
+        if held[1] == 0:
+            st.success(f"Rebuilt: all {len(manifest['files']):,} files have the hashes of the manifest.")
+        else:
+            st.error(frame.plain(held[3].removeprefix("error: ")))
+    st.dataframe(
+        [{"file": entry["path"], "bytes": entry["bytes"], "SHA-256": entry["sha256"]} for entry in manifest["files"]],
+        hide_index=True,
+        height=min(460, 38 + 35 * len(manifest["files"])),
+        column_config={
+            "file": st.column_config.TextColumn(width="medium"),
+            "bytes": st.column_config.NumberColumn(format="localized", width="small"),
+            "SHA-256": st.column_config.TextColumn(width="large"),
+        },
+    )
+    st.caption(frame.plain(path.parent))

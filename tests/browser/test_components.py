@@ -1,0 +1,411 @@
+"""Gallery, pair viewer and points map in a real browser, each in a page of its own."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from curation import files
+from curation.images import ingest
+from curation.ledger import Event
+from curation.ui import recent
+from curation.workspace import MAPS, Workspace
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = '<img src=x onerror="window.broken=1"> & a name that goes on and on and on.end'
+APP = """
+from pathlib import Path
+
+import streamlit as st
+
+from curation.ui.routes import lifespan, routes
+
+app = st.App(Path(__file__).parent / "main.py", routes=routes, lifespan=lifespan)
+"""
+MAIN = """
+import numpy as np
+import pyarrow as pa
+import streamlit as st
+
+from curation.ui import recent
+from curation.ui.components.gallery import gallery
+from curation.ui.components.pairs import pair_viewer
+from curation.ui.components.points import points_map
+
+st.set_page_config(layout="wide")
+asked = st.query_params
+workspace = recent.open_workspace(asked["w"])
+n = int(asked.get("n", 350))
+st.text_input("note")
+if st.checkbox("away"):
+    st.text("elsewhere")
+    st.stop()
+common = {"workspace": workspace, "reviewer": asked["who"]}
+if asked["part"] == "gallery":
+    groups = [{"id": "first", "title": "First", "action": "Open", "images": range(25)}, {"title": "Second", "images": range(25, 40)}]
+    result = gallery(groups=groups, key="g", **common)
+    st.text(f"selection {result.selection} group {result.group}")
+elif asked["part"] == "pairs":
+    first, second = np.triu_indices(40, 1)
+    table = pa.table({"image_a": first[:n].astype("i4"), "image_b": second[:n].astype("i4"), "cosine": np.linspace(1, 0, n)})
+    result = pair_viewer(table, key="p", **common)
+    st.text(f"pending {result.pending}")
+else:
+    result = points_map(workspace, "m", key="m", height=500)
+    st.text(f"lassoed {result.ids.tolist()}")
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """40 pictures in two classes, one of them with a hostile name, and a map."""
+    folder = tmp_path_factory.mktemp("components")
+    rng = np.random.default_rng(5)
+    for i in range(40):
+        kind = folder / "pictures" / ("ant" if i < 20 else HOSTILE.replace("/", ""))
+        kind.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        coarse.resize((240, 200), Image.Resampling.BICUBIC).save(kind / f"{i:03d}.jpg")
+    workspace = Workspace.create(folder / "workspace", roots={"pictures": folder / "pictures"})
+    ingest.read(workspace, workers=1)
+    at = np.stack(np.meshgrid(np.arange(8.0), np.arange(5.0)), -1).reshape(-1, 2)
+    table = pa.table({"image_id": np.arange(40), "x": at[:, 0], "y": at[:, 1]}).cast(MAPS)
+    files.write_table(workspace.path / "maps" / "m.parquet", table)
+    (folder / "app.py").write_text(APP)
+    (folder / "main.py").write_text(MAIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CURATION_HOME", str(folder / "home"))
+        recent.remember(workspace)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workspace(home):
+    return Workspace(home / "workspace")
+
+
+@pytest.fixture(scope="module")
+def server(serve, home):
+    return serve(home / "app.py", {"CURATION_HOME": str(home / "home")})
+
+
+@pytest.fixture
+def visit(chromium, workspace, request):
+    """`visit(server, "gallery")` opens a page as a reviewer of the test's own name; it must not log an error."""
+    pages, errors = [], []
+    context = chromium.new_context(viewport={"width": 1200, "height": 800})
+    who = request.node.name
+
+    def open_page(server, part: str, **asked):
+        page = context.new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        query = "&".join(f"{k}={v}" for k, v in {"w": workspace.id, "who": who, "part": part, **asked}.items())
+        page.goto(f"{server.url}/?{query}")
+        return page
+
+    yield open_page
+    broken = [page.evaluate("window.broken") for page in pages if not page.is_closed()]
+    context.close()
+    assert not errors
+    assert not any(broken)
+
+
+@pytest.fixture
+def kept(workspace, request):
+    """`kept(3)` waits for three events of this test's reviewer and gives (kind, subject, verdict) of each."""
+
+    def events(count: int, seconds: float = 15) -> list[tuple[str, str, str]]:
+        until = time.monotonic() + seconds
+        while True:
+            mine = [e for e in workspace.ledger.events(undone=True) if e.reviewer == request.node.name]
+            if len(mine) >= count or time.monotonic() > until:
+                assert len(mine) == count
+                return [(e.kind, e.subject, e.verdict) for e in mine]
+            time.sleep(0.05)
+
+    return events
+
+
+def press(page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+# -- gallery
+
+
+def test_a_gallery_is_worked_by_keyboard(visit, server, kept, workspace):
+    page = visit(server, "gallery")
+    tiles = page.locator(".tile")
+    tiles.nth(39).wait_for(state="attached")
+    press(page, "ArrowRight", "Space", "ArrowRight", "Space")
+    page.get_by_text("selection [1, 2] group None").wait_for()
+    press(page, "f")
+    assert [i for i in range(40) if "flagged" in tiles.nth(i).get_attribute("class")] == [1, 2]
+    assert "flagged" in tiles.nth(1).get_attribute("aria-label")
+    press(page, "Escape", "ArrowDown", "x", "u")
+    assert kept(4)[:2] == [("flag", "1", "flag"), ("flag", "2", "flag")]
+    (_, subject, verdict), (kind, undone, _) = kept(4)[2:]
+    assert (verdict, kind) == ("exclude", "undo")
+    assert int(subject) > 2
+    assert undone == next(e.event_id for e in workspace.ledger.events("exclude", undone=True) if e.subject == subject)
+    assert page.locator(".tile.excluded").count() == 0
+    assert workspace.ledger.latest("flag")["1"].shown["group"] == "First"
+
+
+def test_ranges_and_groups_are_selected_and_a_group_is_opened(visit, server):
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(3).click()
+    page.locator(".tile").nth(6).click(modifiers=["Shift"])
+    page.get_by_text("selection [3, 4, 5, 6]").wait_for()
+    press(page, "Escape")
+    page.get_by_text("selection []").wait_for()
+    page.locator(".tile").nth(26).click()
+    press(page, "a")
+    page.get_by_text(f"selection {list(range(25, 40))}").wait_for()
+    page.get_by_role("button", name="Open").click()
+    page.get_by_text("group first").wait_for()
+
+
+def test_the_large_view_tells_all_and_moves_on(visit, server, kept):
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(0).wait_for()
+    press(page, "Enter")
+    page.locator("dialog.lightbox dd", has_text="240 × 200 px").wait_for()
+    press(page, *["ArrowRight"] * 39)
+    page.locator("dialog.lightbox dd", has_text=HOSTILE[:30]).first.wait_for()
+    press(page, "f")
+    page.locator("dialog.lightbox", has_text="flagged").wait_for()
+    assert kept(1) == [("flag", "39", "flag")]
+    press(page, "Escape", "?")
+    page.locator("dialog.help[open]").wait_for()
+    press(page, "?")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_typing_in_a_field_decides_nothing(visit, server, kept):
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(0).wait_for()
+    page.get_by_label("note").fill("")
+    page.keyboard.type("fax ux")
+    page.locator("h1, body").first.wait_for()
+    assert page.get_by_label("note").input_value() == "fax ux"
+    page.wait_for_timeout(600)
+    assert kept(0) == []
+
+
+def test_a_reload_in_the_middle_of_a_batch_loses_nothing(visit, server, kept):
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(0).wait_for()
+    press(page, "ArrowRight", "f", "ArrowRight", "f", "ArrowRight", "f")
+    page.reload()
+    assert sorted(kept(3)) == [("flag", "1", "flag"), ("flag", "2", "flag"), ("flag", "3", "flag")]
+
+
+def test_leaving_the_page_loses_nothing(visit, server, kept):
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(4).wait_for()
+    away = page.get_by_text("away")
+    press(page, "x", "ArrowRight", "x")
+    away.click()
+    page.get_by_text("elsewhere").wait_for()
+    assert kept(2) == [("exclude", "0", "exclude"), ("exclude", "1", "exclude")]
+    press(page, "f", "x")  # nobody listens any more
+    page.wait_for_timeout(600)
+    kept(2)
+
+
+def test_a_killed_server_loses_nothing(visit, serve, home, kept):
+    server = serve(home / "app.py", {"CURATION_HOME": str(home / "home")})
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(4).wait_for()
+    page.wait_for_timeout(500)
+    server.stop()
+    press(page, "f", "ArrowRight", "f")
+    page.get_by_text(re.compile("The server does not answer: 2 unsaved")).wait_for()
+    server.start()
+    assert len(kept(2, 30)) == 2
+    server.stop()
+    press(page, "ArrowRight", "f")  # decided while nobody answers, and the window closed
+    page.close()
+    server.start()
+    visit(server, "gallery")
+    assert kept(3, 30)[2] == ("flag", "2", "flag")
+
+
+# -- pairs
+
+DECIDE = """async ([key, count]) => {
+  const host = [...document.querySelectorAll("*")].find((e) => e.shadowRoot?.querySelector(".pairs"));
+  const next = () => new Promise((done) => requestAnimationFrame(done));
+  for (let i = 0; i < count; i++) {
+    while (!host.dataset.pair) await next();
+    const before = host.dataset.pair;
+    window.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    while (host.dataset.pair === before) await next();
+  }
+}"""
+
+
+def on_screen(page, subject: str) -> None:
+    page.locator(f'[data-pair="{subject}"]').wait_for()
+
+
+def test_pairs_are_decided_by_one_key(visit, server, kept, workspace):
+    page = visit(server, "pairs")
+    for key, following in zip("drf4", ["0-2", "0-3", "0-4", "0-5"], strict=True):
+        page.locator("[data-pair]").wait_for()
+        press(page, key)
+        on_screen(page, following)
+    press(page, "s")
+    on_screen(page, "0-6")
+    press(page, "ArrowLeft", "ArrowLeft")
+    on_screen(page, "0-4")
+    assert page.get_by_role("button", name="Unsure").get_attribute("aria-pressed") == "true"
+    press(page, "u")
+    assert page.get_by_role("button", name="Unsure").get_attribute("aria-pressed") == "false"
+    verdicts = ["duplicate", "related", "different", "unsure"]
+    events = kept(5)
+    assert events[:4] == [("pair", f"0-{i + 1}", verdict) for i, verdict in enumerate(verdicts)]
+    assert events[4][0] == "undo"
+    shown = workspace.ledger.events("pair")[0].shown
+    assert (shown["position"], shown["measures"], shown["view"]) == (1, {"cosine": 1}, "side")
+    assert shown["seconds"] >= 0
+    for event in workspace.ledger.events("pair"):
+        workspace.ledger.undo(event.event_id, reviewer="tidy")
+
+
+def test_views_are_switched_and_a_held_key_is_a_short_look(visit, server):
+    page = visit(server, "pairs")
+    page.locator("[data-pair]").wait_for()
+    frames = page.locator(".frames")
+    for key, view in {"v": "difference", "o": "onion", "b": "blink"}.items():
+        press(page, key)
+        assert frames.get_attribute("data-view") == view
+    press(page, "b")
+    assert frames.get_attribute("data-view") == "side"
+    page.keyboard.down("v")
+    page.wait_for_timeout(400)
+    page.keyboard.up("v")
+    assert frames.get_attribute("data-view") == "side"
+    press(page, "z")
+    assert frames.evaluate("e => e.style.getPropertyValue('--zoom')") == "3"
+    press(page, "Escape")
+    assert frames.evaluate("e => e.style.getPropertyValue('--zoom')") == "1"
+    room = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return m.clientHeight }")
+    assert page.locator(".foot").bounding_box()["y"] < room
+
+
+def test_a_long_queue_arrives_in_batches_without_what_others_decided(visit, server, kept, workspace):
+    page = visit(server, "pairs")
+    page.locator("[data-pair]").wait_for()
+    first, second = np.triu_indices(40, 1)
+    subjects = [f"{a}-{b}" for a, b in zip(first[:350], second[:350], strict=True)]
+    workspace.ledger.append([Event(reviewer="ben", kind="pair", subject=subjects[240], verdict="related")])
+    page.evaluate(DECIDE, ["f", 260])
+    decided = [subject for _, subject, _ in kept(260, 30)]
+    assert decided == [s for s in subjects if s != subjects[240]][:260]
+    page.get_by_text("pending 89").wait_for()
+    page.get_by_text("261 of 350").wait_for()
+
+
+def test_a_finished_queue_says_so_and_skipped_pairs_come_back(visit, server, kept, workspace):
+    for event in workspace.ledger.events("pair"):
+        workspace.ledger.undo(event.event_id, reviewer="tidy")
+    page = visit(server, "pairs", n=3)
+    page.locator("[data-pair]").wait_for()
+    page.evaluate(DECIDE, ["d", 1])
+    page.evaluate(DECIDE, ["s", 1])
+    page.evaluate(DECIDE, ["d", 1])
+    page.get_by_text("1 skipped").wait_for()
+    page.get_by_role("button", name="Look at them again").click()
+    on_screen(page, "0-2")
+    press(page, "e")
+    page.get_by_text("Every pair is decided").wait_for()
+    assert [e[1:] for e in kept(3)] == [("0-1", "duplicate"), ("0-3", "duplicate"), ("0-2", "unsure")]
+    press(page, "u")
+    on_screen(page, "0-2")
+
+
+# -- points
+
+
+def draw_lasso(page, corners) -> None:
+    box = page.locator("canvas.over").bounding_box()
+    spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*spots[0])
+    page.mouse.down()
+    for spot in [*spots[1:], spots[0]]:
+        page.mouse.move(*spot, steps=5)
+    page.mouse.up()
+
+
+LEFT_HALF = [(0.02, 0.02), (0.5, 0.02), (0.5, 0.98), (0.02, 0.98)]
+
+
+def test_a_lasso_selects_and_hidden_groups_are_left_out(visit, server):
+    page = visit(server, "points")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_text("40 pictures").wait_for()
+    page.wait_for_timeout(300)
+    with Image.open(io.BytesIO(page.locator(".field").screenshot())) as picture:
+        assert len(picture.convert("RGB").getcolors(100_000)) > 10  # dots were drawn
+    draw_lasso(page, LEFT_HALF)
+    # Seen: columns 0 to 3 of 8, in each of 5 rows.
+    inside = [i for i in range(40) if i % 8 < 4]
+    page.get_by_text(f"lassoed {inside}").wait_for()
+    page.get_by_text("20 of 40 pictures in the lasso").wait_for()
+    page.locator(".legend button", has_text="ant").click()
+    page.get_by_text(re.compile(r"lassoed \[\d")).wait_for()
+    names = page.locator(".legend button").all_inner_texts()
+    assert len(names) == 2
+    page.get_by_text(re.compile(r"^(8|12) of 40 pictures in the lasso")).wait_for()
+    assert not [url for url in asked if ".bin" in url and "&ids" not in url]  # the points are not fetched again
+    page.mouse.move(*[page.locator("canvas.over").bounding_box()[k] + 5 for k in ("x", "y")])
+    press(page, "Escape")
+    page.get_by_text("lassoed []").wait_for()
+
+
+def test_a_dot_shows_its_picture(visit, server):
+    page = visit(server, "points")
+    page.get_by_text("40 pictures").wait_for()
+    page.wait_for_timeout(300)
+    box = page.locator("canvas.over").bounding_box()
+    side = 0.96 * min(box["width"], box["height"])
+    spot = (box["x"] + box["width"] / 2 - side / 2, box["y"] + box["height"] / 2 + side * 4 / 14)  # of image 0
+    page.mouse.move(spot[0] + 30, spot[1])
+    page.mouse.move(spot[0] + 2, spot[1])
+    page.locator('.tip img[src*="/thumb/0.webp"]').wait_for()
+
+
+def test_a_map_says_when_it_cannot_be_drawn(visit, server, chromium):
+    page = visit(server, "gallery")
+    page.add_init_script("""
+      const get = HTMLCanvasElement.prototype.getContext;
+      HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+        return kind === "webgl2" ? null : get.call(this, kind, ...rest);
+      }""")
+    page.goto(page.url.replace("part=gallery", "part=points"))
+    page.get_by_text("WebGL 2 is missing or switched off").wait_for()
+
+
+def test_a_lost_graphics_processor_is_said_and_survived(visit, server):
+    page = visit(server, "points")
+    page.get_by_text("40 pictures").wait_for()
+    canvas = page.locator("canvas.dots")
+    canvas.evaluate("c => { c.lost = c.getContext('webgl2').getExtension('WEBGL_lose_context'); c.lost.loseContext() }")
+    page.get_by_text("was taken away").wait_for()
+    canvas.evaluate("c => c.lost.restoreContext()")
+    page.get_by_text("was taken away").wait_for(state="hidden")
+    page.wait_for_timeout(300)
+    with Image.open(io.BytesIO(page.locator(".field").screenshot())) as picture:
+        assert len(picture.convert("RGB").getcolors(100_000)) > 10

@@ -1,0 +1,91 @@
+"""The main job from a folder of photographs to annotation files, clicked through in a real Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from conftest import draw
+
+pytestmark = pytest.mark.browser
+CLASSES = ("hat", "shoes", "skirt")
+PER_CLASS = 30
+
+
+@pytest.fixture
+def photographs(tmp_path, request) -> Path:
+    """A slice of real photographs where they are, else pictures drawn here; with one pair of near duplicates."""
+    root = tmp_path / "photographs"
+    source = Path(os.environ.get("CURATION_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data") / "clothing"
+    for number, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        found = sorted((source / name).glob("*.jpg"))[:PER_CLASS] if source.is_dir() else []
+        for picture in found:
+            shutil.copy(picture, root / name)
+        for i in range(PER_CLASS - len(found)):
+            draw(1000 * number + i, (256, 256)).save(root / name / f"{i:03d}.jpg")
+    first = sorted((root / "hat").iterdir())[0]
+    Image.open(first).convert("RGB").save(root / "hat" / "again.jpg", quality=60)
+    return root
+
+
+def test_from_folder_to_files(chromium, serve, photographs, tmp_path):
+    home = tmp_path / "home"
+    app = serve(Path("app.py"), {"CURATION_HOME": str(home)}, without_sample=True)
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(app.url)
+
+    def go(name: str) -> None:
+        page.get_by_role("link", name=name, exact=True).first.click()
+        page.locator(".page-title h1", has_text=name).wait_for()
+
+    def press(label: str, seconds: float = 20) -> None:
+        page.get_by_role("button", name=label, exact=True).click(timeout=1000 * seconds)
+
+    page.get_by_label("Open a folder").fill(str(photographs))
+    page.get_by_label("Open a folder").press("Enter")
+    press("Read pictures in")
+    page.get_by_text("91 pictures in 3 classes").wait_for(timeout=60_000)
+
+    go("Images")
+    page.locator(".tile").nth(5).wait_for()
+    assert page.locator(".tile").count() == 91
+
+    go("Features")
+    press("Extract")
+    page.get_by_text("91 pictures · 1,280 dimensions").wait_for(timeout=180_000)
+
+    go("Clusters")
+    press("Cluster")
+    page.get_by_text("Cluster 0").first.wait_for(timeout=60_000)
+
+    go("Map")
+    press("Lay out")
+    page.locator(".js-plotly-plot").wait_for(timeout=60_000)
+
+    go("Duplicates")
+    press("Find pairs")
+    page.get_by_text("again.jpg").first.wait_for(timeout=60_000)
+    page.keyboard.press("d")
+    page.get_by_text("1 duplicate").first.wait_for(timeout=20_000)
+
+    go("Splits")
+    press("Save split")
+    page.get_by_text("recipe", exact=True).wait_for(timeout=60_000)
+
+    go("Export")
+    press("Export")
+    page.get_by_text("Download ZIP").wait_for(timeout=60_000)
+    press("Verify")
+    page.get_by_text("Rebuilt: all").wait_for(timeout=60_000)
+    with page.expect_download() as download:
+        page.get_by_text("Download ZIP").click()
+    assert Path(download.value.path()).read_bytes()[:2] == b"PK"
+    assert errors == []
+    page.close()

@@ -1,0 +1,143 @@
+"""Every other page: what it shows, what its controls do, what it says when there is nothing yet."""
+
+import pytest
+
+from curation.ledger import Event
+
+PAGES = ("images", "features", "clusters", "map", "duplicates", "splits", "export")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_draws(page, workspace, name):
+    app = page(name)
+    assert not app.error, app.error[0].value
+    assert f"<h1>{name.capitalize()}</h1>" in "".join(html.proto.body for html in app.get("html"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_empty_page_says_how_to_get_there(page, bare, name):
+    app = page(name)
+    assert not app.error
+    assert app.get("page_link"), "an empty page must lead to where its content is made"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_workspace_at_all(page, name, jobs_started):
+    app = page(name)
+    assert not app.error
+
+
+def test_images_of_one_class(page, workspace, sent):
+    app = page("images")
+    assert len(sent(app, "gallery")["ids"]) == 121
+    app.selectbox(key="images_class").set_value("ant").run()
+    assert len(sent(app, "gallery")["ids"]) == 41
+
+
+def test_broken_pictures_are_listed_with_their_reason(page, workspace):
+    app = page("images")
+    app.get("button_group")[0].set_value("broken").run()
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert row["path"] == "ant/901-broken.jpg"
+    assert row["reason"]
+
+
+def test_flagged_pictures_can_be_seen(page, workspace, sent):
+    workspace.ledger.append([Event(reviewer="a", kind="flag", subject="5", verdict="flag")])
+    app = page("images")
+    app.get("button_group")[0].set_value("flagged").run()
+    assert sent(app, "gallery")["ids"] == [5]
+
+
+def test_clusters_of_a_class_as_rows(page, workspace, sent):
+    app = page("clusters", **{"class": "ant"})
+    groups = sent(app, "gallery")["groups"]
+    assert sum(g["end"] - g["start"] for g in groups) == 41
+    sizes = [g["end"] - g["start"] for g in groups]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_cluster_edits_follow_the_ledger(page, workspace, sent):
+    from curation.clusters import edits
+
+    edits.merge(workspace, "colours", "ant", [0, 1], reviewer="anna")
+    edits.rename(workspace, "colours", "ant", 0, "both <i>of them</i>", reviewer="anna")
+    app = page("clusters", **{"class": "ant"})
+    groups = sent(app, "gallery")["groups"]
+    assert len(groups) == 3
+    assert groups[0]["title"] == "Cluster 0 · both <i>of them</i>"
+    next(b for b in app.button if b.label.startswith("Undo name")).click().run()
+    next(b for b in app.button if b.label.startswith("Undo merge")).click().run()
+    assert len(sent(app, "gallery")["groups"]) == 4
+
+
+def test_cluster_again_starts_a_job(page, workspace, jobs_started):
+    app = page("clusters")
+    app.number_input(key="k").set_value(8).run()
+    next(b for b in app.button if b.label == "Cluster").click().run()
+    ((kind, argv),) = jobs_started
+    assert kind == "cluster"
+    assert argv[argv.index("--clusters") + 1] == "8"
+    assert argv[argv.index("--name") + 1] == "colours-k8"
+
+
+def test_duplicates_ask_about_pairs(page, workspace, sent):
+    app = page("duplicates")
+    data = sent(app, "pairs")
+    assert data["total"] >= 1
+    first = f"{data['a'][0]}-{data['b'][0]}"
+    workspace.ledger.append([Event(reviewer="a", kind="pair", subject=first, verdict="different")])
+    app.run()
+    assert sent(app, "pairs")["pending"] == data["pending"] - 1
+
+
+def test_split_design_moves_with_its_sliders(page, workspace):
+    app = page("splits")
+    app.selectbox(key="split").set_value("New split").run()
+    before = {m.label: m.value for m in app.metric}
+    app.slider(key="per_cell_lt").set_value(1).run()
+    after = {m.label: m.value for m in app.metric}
+    assert before["Images"] == after["Images"] == "121"
+    assert before["In splits"] != after["In splits"]
+
+
+def test_a_split_that_cannot_be_had_says_what_is_short(page, workspace):
+    app = page("splits")
+    app.selectbox(key="split").set_value("New split").run()
+    app.selectbox(key="policy_lt").set_value("error")
+    app.slider(key="per_cell_lt").set_value(50).run()
+    assert "too small" in app.warning[0].value
+    table = app.dataframe[0].value
+    assert (table["short"] == table["need"] - table["have"]).all()
+    assert not [b for b in app.button if b.label == "Save split"]
+
+
+def test_saving_a_split_starts_its_job(page, workspace, jobs_started):
+    app = page("splits")
+    app.selectbox(key="split").set_value("New split").run()
+    next(b for b in app.button if b.label == "Save split").click().run()
+    ((kind, argv),) = jobs_started
+    assert kind == "split"
+    assert argv[argv.index("--name") + 1] == "glt-lt-2"
+
+
+def test_saved_split_shows_what_was_left_out(page, workspace, sent):
+    app = page("splits")
+    app.get("button_group")[0].set_value("left out").run()
+    assert sent(app, "gallery")["words"]
+
+
+def test_export_and_verify(page, workspace, jobs_started):
+    app = page("export")
+    next(b for b in app.button if b.label == "Export").click().run()
+    assert jobs_started == [("export", ["glt-lt", "--format", "glt-json", "--format", "csv"])]
+    next(b for b in app.button if b.label == "Verify").click().run()
+    assert "Rebuilt" in app.success[0].value
+
+
+def test_verify_tells_a_changed_file(page, workspace):
+    changed = next(p for p in (workspace.path / "exports" / "glt-lt").iterdir() if p.suffix == ".csv")
+    changed.write_text(changed.read_text().replace("ant", "bee", 1))
+    app = page("export")
+    next(b for b in app.button if b.label == "Verify").click().run()
+    assert changed.name in app.error[0].value.replace("\\", "")

@@ -1,0 +1,53 @@
+"""The first page: a sample by itself, a folder of one's own, how far a workspace is."""
+
+from curation.ui import recent
+from curation.workspace import Workspace
+
+
+def test_first_visit_starts_the_sample(page, jobs_started):
+    page("start")
+    assert [entry["name"] for entry in recent.listing()] == ["Handwritten digits"]
+    assert jobs_started == [("run", ["--source", "digits"])]
+
+
+def test_a_second_visit_starts_nothing(page, workspace, jobs_started):
+    app = page("start")
+    assert jobs_started == []
+    assert app.query_params["w"] == [workspace.id]
+
+
+def test_steps_say_what_there_is(page, workspace, sent):
+    app = page("start")
+    text = " ".join(caption.value for caption in app.caption)
+    assert "121 pictures in 3 classes, 1 set aside" in text.replace("\\", "")
+    assert [group["title"] for group in sent(app, "gallery")["groups"]] == [
+        "*b*ee & <b>bold</b>".replace("/", "-"),
+        "ant",
+        "猫 cat",
+    ]
+
+
+def test_a_folder_of_ones_own(page, workspace, picture_tree, jobs_started):
+    app = page("start")
+    app.text_input(key="folder").set_value(str(picture_tree)).run()
+    next(b for b in app.button if b.label == "Read pictures in").click().run()
+    assert not app.exception
+    assert jobs_started == [("init", ["--images", str(picture_tree), "--layout", "auto"])]
+    assert recent.listing()[0]["name"] == "pictures"
+
+
+def test_a_folder_that_is_not_there(page, workspace, jobs_started):
+    app = page("start")
+    app.text_input(key="folder").set_value("/no/such/folder").run()
+    next(b for b in app.button if b.label == "Read pictures in").click().run()
+    assert "there is no folder" in app.error[0].value
+    assert jobs_started == []
+
+
+def test_a_workspace_folder_is_opened(page, workspace, tmp_path, picture_tree, jobs_started):
+    other = Workspace.create(tmp_path / "other", name="Other", roots={"images": picture_tree})
+    app = page("start")
+    app.text_input(key="folder").set_value(str(other.path)).run()
+    next(b for b in app.button if b.label == "Read pictures in").click().run()
+    assert recent.listing()[0]["id"] == other.id
+    assert jobs_started == []
