@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from curation.engine import Progress, quiet
+from curation.exclusions import pairs_path
 from curation.files import read_table
 from curation.workspace import Workspace
 
@@ -77,11 +78,6 @@ def run(
             set_aside, result.get("set_aside", 0) if title in ("Reading pictures", "Extracting features") else 0
         )
     return status(workspace) | {"set_aside": set_aside}
-
-
-def pairs_path(workspace: Workspace) -> Path:
-    """Where the table of proposed pairs lies."""
-    return workspace.path / "duplicates" / "pairs.parquet"
 
 
 def status(workspace: Workspace) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 import streamlit as st
 
 from curation.duplicates import verdicts
-from curation.pipeline import pairs_path
+from curation.exclusions import pairs_path
 from curation.ui import frame, tables
 from curation.ui.components.pairs import pair_viewer
+from curation.workspace import PAIRS
 
 ORDERS = {"uncertain": "closest to undecided", "closest": "most alike first"}
 
@@ -41,12 +42,15 @@ if not found:
     st.text("Pairs that may be one picture show here side by side, one after the other.")
     st.stop()
 
-pairs = verdicts.queue(workspace, order=order, class_name=class_name, across_splits=across)
+pairs = verdicts.queue(workspace, order=order, class_name=class_name, between_splits=across)
 counts = verdicts.counts(workspace)
 with st.sidebar:
-    st.caption(" · ".join(f"{value:,} {word}" for word, value in counts.items()))
+    told = {word: counts[word] for word in ("left", *verdicts.VERDICTS) if counts[word] or word == "left"}
+    st.caption(" · ".join(f"{value:,} {word}" for word, value in told.items()))
+    if counts["overruled"]:
+        st.caption(f"{counts['overruled']:,} verdicts overrule the rule")
 pair_viewer(
-    pairs,
+    pairs.select(PAIRS.names),
     key="pairs",
     workspace=workspace,
     reviewer=frame.reviewer(),

@@ -23,12 +23,13 @@ with st.sidebar:
     with st.expander("Extract others" if names else "Extract", expanded=not names):
         backbone = st.selectbox(
             "Backbone",
-            list(backbones.NAMES),
+            backbones.names(),
             key="backbone",
             accept_new_options=True,
             help="Or type the name of any timm model",
         )
-        st.caption(frame.plain(backbones.describe(backbone)))
+        if backbone in backbones.PUBLISHED:
+            st.caption(backbones.PUBLISHED[backbone].feature)
         weights = st.text_input("Weights file", key="weights", placeholder="the published ones")
         dtype = st.segmented_control("Stored as", ["float16", "float32"], default="float16", required=True, key="dtype")
         new = st.text_input("Name", value=backbone.replace("/", "-").replace(":", "-"), key=f"name{backbone}")

@@ -101,7 +101,9 @@ def _named(path: Path, message: str) -> str:
     """An Arrow message with the name of the column that it has only by number."""
     with open(path, encoding="utf-8", errors="replace") as file:
         header = file.readline().strip().split(",")
-    return re.sub(r"CSV column #(\d+)", lambda m: f"column {header[int(m[1])]!r}" if int(m[1]) < len(header) else m[0], message)
+    return re.sub(
+        r"CSV column #(\d+)", lambda m: f"column {header[int(m[1])]!r}" if int(m[1]) < len(header) else m[0], message
+    )
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from curation import files
-from curation.pipeline import pairs_path
+from curation.exclusions import pairs_path
 from curation.ui import frame, tables
 from curation.ui.components.gallery import Group, gallery
 from curation.workspace import Workspace

@@ -42,7 +42,24 @@ TWO = annotations(
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 hostile = st.sampled_from(
-    ["=1+1", "'=1+1", "''@x", "'plain", '"', ",", "a\nb", "a\r\nb", "\t", "..", "../../etc", "null", "NaN", "1", "é", "%"]
+    [
+        "=1+1",
+        "'=1+1",
+        "''@x",
+        "'plain",
+        '"',
+        ",",
+        "a\nb",
+        "a\r\nb",
+        "\t",
+        "..",
+        "../../etc",
+        "null",
+        "NaN",
+        "1",
+        "é",
+        "%",
+    ]
 )
 classes = st.lists(text | hostile, min_size=1, max_size=4, unique=True)
 sets = classes.flatmap(
@@ -174,7 +191,11 @@ def test_a_wrong_key_is_named(tmp_path, change, message):
 
 def test_what_is_no_glt_json(tmp_path):
     path = tmp_path / "x.json"
-    for content, message in (("{", "line 1: not a GLT JSON"), ("[]", "holds a list"), ('{"a": 1, "a": 2}', "'a' is there twice")):
+    for content, message in (
+        ("{", "line 1: not a GLT JSON"),
+        ("[]", "holds a list"),
+        ('{"a": 1, "a": 2}', "'a' is there twice"),
+    ):
         path.write_text(content)
         with pytest.raises(CurationError, match=message):
             glt_json.read(path)
@@ -238,7 +259,9 @@ def test_text_lists_as_oltr_reads_them(tmp_path):
     assert imagenet_lt_text.read(tmp_path / "x_train.txt").classes == ("ant", "bee")
 
 
-@pytest.mark.parametrize(("name", "what"), [("a b.jpg", "a blank"), ("a\tb.jpg", "a tab"), ("a\nb.jpg", "a line break")])
+@pytest.mark.parametrize(
+    ("name", "what"), [("a b.jpg", "a blank"), ("a\tb.jpg", "a tab"), ("a\nb.jpg", "a line break")]
+)
 def test_white_space_in_a_path_is_refused_by_name(tmp_path, name, what):
     with pytest.raises(ArgumentError, match=f"{re.escape(repr(name))} holds {what}"):
         imagenet_lt_text.write(annotations([(name, 0, "train", 0, 0, 0)], ["ant"]), tmp_path, "x")

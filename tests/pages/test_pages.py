@@ -95,7 +95,7 @@ def test_split_design_moves_with_its_sliders(page, workspace):
     app = page("splits")
     app.selectbox(key="split").set_value("New split").run()
     before = {m.label: m.value for m in app.metric}
-    app.slider(key="per_cell_lt").set_value(1).run()
+    app.slider(key="per_cell_lt").set_value(2).run()
     after = {m.label: m.value for m in app.metric}
     assert before["Images"] == after["Images"] == "121"
     assert before["In splits"] != after["In splits"]

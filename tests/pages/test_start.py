@@ -13,7 +13,7 @@ def test_first_visit_starts_the_sample(page, jobs_started):
 def test_a_second_visit_starts_nothing(page, workspace, jobs_started):
     app = page("start")
     assert jobs_started == []
-    assert app.query_params["w"] == [workspace.id]
+    assert app.query_params["w"] == workspace.id
 
 
 def test_steps_say_what_there_is(page, workspace, sent):

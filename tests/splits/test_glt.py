@@ -41,7 +41,12 @@ def counts_of(result, attributes=3):
     return found
 
 
-FOUR = {"ant": [60, 50, 40, 40, 30, 30], "bee": [80, 50, 40, 40, 40, 32], "cat": [70, 60, 50, 40, 30, 30], "dog": [50] * 6}
+FOUR = {
+    "ant": [60, 50, 40, 40, 30, 30],
+    "bee": [80, 50, 40, 40, 40, 32],
+    "cat": [70, 60, 50, 40, 30, 30],
+    "dog": [50] * 6,
+}
 
 
 def test_every_image_is_in_a_split_or_listed():

@@ -13,7 +13,12 @@ PUBLISHED = np.tile([520, 480, 300], (1000, 1))
 def test_the_published_sizes():
     found = plan(PUBLISHED, Parameters())
     totals = dict(zip(SPLITS, found.counts.sum((1, 2)).tolist(), strict=True))
-    assert {k: totals[k] for k in SPLITS[1:]} == {"val": 30_000, "test_lt": 60_000, "test_bl": 60_000, "test_bbl": 60_000}
+    assert {k: totals[k] for k in SPLITS[1:]} == {
+        "val": 30_000,
+        "test_lt": 60_000,
+        "test_bl": 60_000,
+        "test_bbl": 60_000,
+    }
     assert (found.of("test_bl") == [42, 12, 6]).all()
     assert (found.of("test_bbl") == 20).all()
     assert np.bincount(found.frequency).tolist() == [400, 450, 150]

@@ -13,7 +13,8 @@ def table(rows):
 
 def test_classes_are_aligned_across_splits():
     found = statistics(
-        table([("train", 0, 0, 0, 0), ("train", 0, 0, 1, 2), ("train", 2, 2, 0, 0), ("test_bbl", 1, 1, 1, 3)]), classes=4
+        table([("train", 0, 0, 0, 0), ("train", 0, 0, 1, 2), ("train", 2, 2, 0, 0), ("test_bbl", 1, 1, 1, 3)]),
+        classes=4,
     )
     assert found["train"].per_class == [2, 0, 1, 0]
     assert found["test_bbl"].per_class == [0, 1, 0, 0]

@@ -89,7 +89,7 @@ export class Drawing {
     gl.viewport(0, 0, canvas.width, canvas.height);
     this.colours(palette, hidden);
     // The more dots, the smaller and fainter each, so that density stays visible; both grow with the zoom.
-    const size = Math.max(1.2, Math.min(12, (n > 4e5 ? 1.5 : n > 5e4 ? 2.2 : 4) * Math.sqrt(zoom)));
+    const size = Math.max(1.2, Math.min(12, (n > 4e5 ? 1.5 : n > 5e4 ? 2.2 : n > 5e3 ? 4 : 6) * Math.sqrt(zoom)));
     const alpha = Math.min(0.9, n > 4e5 ? 0.3 * zoom : n > 5e4 ? 0.6 * Math.sqrt(zoom) : 0.8);
     gl.uniform2f(this.uniform("centre"), x, y);
     gl.uniform2f(this.uniform("scale"), (2 * side) / width, (2 * side) / height);

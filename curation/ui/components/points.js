@@ -87,7 +87,7 @@ class Points {
       this.dots = { n, at: new Uint16Array(buffer, 0, 2 * n), group: new Uint8Array(buffer, 4 * n, n), chosen: new Uint8Array(n) };
       this.ids = null;
       this.drawing?.load(this.dots);
-      this.complain("");
+      if (this.drawing) this.complain("");
       if (this.lasso) this.choose();
       this.refresh();
     } catch (error) {

@@ -1,0 +1,288 @@
+import errno
+import json
+import os
+import shutil
+import zipfile
+
+import clustered
+import pytest
+
+from curation import export as exporting
+from curation import files
+from curation.errors import ArgumentError, CurationError
+from curation.export import Mismatch, export, rebuild
+from curation.formats import glt_json, image_folder, imagenet_lt_text, parquet, registry
+from curation.manifest import read_manifest
+from curation.splits import recipes
+from curation.workspace import Workspace
+
+ALL = tuple(registry.FORMATS)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clustered")
+    recipes.make(clustered.build(folder), name="one", parameters=clustered.FIT)
+    return folder
+
+
+@pytest.fixture
+def workspace(template, tmp_path) -> Workspace:
+    return clustered.copy(template, tmp_path)
+
+
+def listing(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_every_format_says_the_same(workspace):
+    summary = export(workspace, "one", formats=ALL)
+    folder = workspace.path / "exports" / "one"
+    assert summary["out"] == str(folder)
+    assert summary["set_aside"] == 0
+    found = parquet.read(folder / "one.parquet").table.to_pylist()
+    assert len(found) == summary["images"]
+    assert glt_json.read(folder / "one.json").table.to_pylist() == found
+    assert registry.get("csv").read(folder / "one.csv").table.to_pylist() == found
+    assert image_folder.read(folder / "folder").table.to_pylist() == found
+    key = lambda row: (row["split"], row["path"], row["label"])  # noqa: E731
+    text = imagenet_lt_text.read(folder / "one_classes.txt").table.to_pylist()
+    assert sorted(map(key, text)) == sorted(map(key, found))
+    for row in found:
+        assert (workspace.roots["images"] / row["path"]).read_text() == row["path"]
+
+
+def test_the_manifest(workspace):
+    export(workspace, "one", formats=["glt-json", "csv"])
+    folder = workspace.path / "exports" / "one"
+    manifest = read_manifest(folder / "manifest.json")
+    assert manifest["recipe"]["parameters"]["seed"] == 25
+    assert manifest["recipe"]["ledger_position"] == 0
+    assert manifest["recipe"]["made_from"]["features"]["dim"] == 4
+    named = {entry["path"]: entry["sha256"] for entry in manifest["files"]}
+    assert set(named) == set(listing(folder)) - {"manifest.json", "one.zip"}
+    assert all(files.sha256_file(folder / name) == sha for name, sha in named.items())
+
+
+def test_no_personal_folder_is_told_unless_asked(workspace, tmp_path):
+    export(workspace, "one", formats=ALL)
+    folder = workspace.path / "exports" / "one"
+    for name in listing(folder):
+        if not name.startswith("folder/t") and not name.startswith("folder/v"):
+            assert str(tmp_path).encode() not in (folder / name).read_bytes()
+    export(workspace, "one", absolute=True)
+    document = json.loads((folder / "one.json").read_text())
+    assert all(os.path.isfile(path) for path in document["train"]["label"])
+    assert rebuild(folder / "manifest.json")["ok"] > 0
+
+
+def test_the_same_export_gives_the_same_zip(workspace, tmp_path):
+    one = export(workspace, "one", formats=ALL, out=tmp_path / "a")
+    two = export(workspace, "one", formats=ALL, out=tmp_path / "b")
+    assert files.sha256_file(one["zip"]) == files.sha256_file(two["zip"])
+    with zipfile.ZipFile(one["zip"]) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+    assert "manifest.json" in names
+    assert [n for n in names if n.startswith("folder/")] == ["folder/index.csv"]
+    full = export(workspace, "one", formats=["folder"], link="copy", out=tmp_path / "c", pictures_in_zip=True)
+    with zipfile.ZipFile(full["zip"]) as archive:
+        assert len([n for n in archive.namelist() if n.startswith("folder/")]) == full["images"] + 1
+
+
+def test_rebuild_after_moving_and_without_the_workspace(workspace, tmp_path):
+    summary = export(workspace, "one", formats=ALL, link="copy", out=tmp_path / "here")
+    zipped = tmp_path / "unpacked"
+    with zipfile.ZipFile(summary["zip"]) as archive:
+        archive.extractall(zipped)
+    shutil.rmtree(workspace.path)
+    shutil.rmtree(tmp_path / "pictures")
+    (tmp_path / "elsewhere").mkdir()
+    moved = (tmp_path / "here").rename(tmp_path / "elsewhere" / "there")
+    for folder in (moved, zipped):
+        report = rebuild(folder / "manifest.json")
+        assert report["ok"] == len(report["files"]) == summary["files"]
+        assert all(
+            row["rebuilt"] == row["expected"] for row in report["files"] if not row["path"].startswith("inputs/")
+        )
+
+
+@pytest.mark.parametrize("mode", ["default", "legacy"])
+def test_rebuild_of_each_mode(workspace, tmp_path, mode, monkeypatch):
+    from curation.splits import legacy
+
+    monkeypatch.setattr(legacy, "TEST", 2)
+    monkeypatch.setattr(legacy, "VAL", 1)
+    monkeypatch.setattr(legacy, "_shares", lambda total: {6: [3, 1, 0], 3: [2, 1, 0]}[total])
+    monkeypatch.setattr(legacy, "imagenet_glt", lambda: [20] * 1000)
+    monkeypatch.setattr(legacy, "check", lambda *_: None)
+    recipes.make(workspace, name="two", parameters={"mode": mode} | (clustered.FIT if mode == "default" else {}))
+    export(workspace, "two", out=tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "two.json").read_text())
+    assert ("meta" in document) == ("cluster" in document["train"]) == (mode == "default")
+    assert rebuild(tmp_path / "out" / "manifest.json")["ok"] > 0
+
+
+def test_tampering_is_found(workspace, tmp_path):
+    export(workspace, "one", formats=["glt-json", "csv"], out=tmp_path / "out")
+    path = tmp_path / "out" / "one.json"
+    path.write_text(path.read_text().replace('"frequency": {', '"frequency": { ', 1))
+    (tmp_path / "out" / "one.csv").unlink()
+    with pytest.raises(
+        Mismatch, match="2 of .* files are not what the manifest says.*one.csv missing.*one.json changed"
+    ) as error:
+        rebuild(tmp_path / "out" / "manifest.json")
+    rows = {row["path"]: row for row in error.value.report["files"]}
+    assert rows["one.json"]["found"] == files.sha256_file(path) != rows["one.json"]["expected"]
+    assert rows["one.json"]["rebuilt"] == rows["one.json"]["expected"]
+    assert error.value.exit_code == 1
+
+
+def test_a_changed_input_is_found(workspace, tmp_path):
+    export(workspace, "one", out=tmp_path / "out")
+    path = tmp_path / "out" / "inputs" / "excluded.parquet"
+    files.write_table(path, files.read_table(path).slice(1))
+    with pytest.raises(Mismatch, match="inputs/excluded.parquet changed.*the inputs are not intact"):
+        rebuild(tmp_path / "out" / "manifest.json")
+
+
+def test_a_changed_recipe_gives_other_files(workspace, tmp_path):
+    export(workspace, "one", out=tmp_path / "out")
+    path = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["recipe"]["parameters"]["seed"] = 26
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(Mismatch, match="one.json differs"):
+        rebuild(path)
+
+
+def test_lost_files_are_made_again(workspace, tmp_path):
+    export(workspace, "one", out=tmp_path / "out")
+    before = files.sha256_file(tmp_path / "out" / "one.json")
+    (tmp_path / "out" / "one.json").unlink()
+    report = rebuild(tmp_path / "out" / "manifest.json", out=tmp_path / "again")
+    assert report["missing"] == 1
+    assert files.sha256_file(tmp_path / "again" / "one.json") == before
+    assert rebuild(tmp_path / "again")["missing"] == 0
+
+
+def test_a_parquet_of_another_library_version_is_the_same(workspace, tmp_path):
+    """Same rows in other bytes: what counts is that the file on disk is the exported one and says the same."""
+    import pyarrow.parquet as pq
+
+    export(workspace, "one", formats=["parquet"], out=tmp_path / "out")
+    path = tmp_path / "out" / "one.parquet"
+    pq.write_table(pq.read_table(path), path, compression="gzip")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    for entry in manifest["files"]:
+        if entry["path"] == "one.parquet":
+            entry["sha256"] = files.sha256_file(path)
+    files.write_json(tmp_path / "out" / "manifest.json", manifest)
+    assert rebuild(tmp_path / "out" / "manifest.json")["differs"] == 0
+
+
+def test_lost_pictures_are_found(workspace, tmp_path):
+    export(workspace, "one", formats=["folder"], link="copy", out=tmp_path / "out")
+    picture = next(p for p in (tmp_path / "out" / "folder" / "train").rglob("*.jpg"))
+    picture.unlink()
+    with pytest.raises(Mismatch, match=f"{picture.name} missing"):
+        rebuild(tmp_path / "out" / "manifest.json")
+
+
+def test_pictures_that_were_gone_before_are_set_aside(workspace, tmp_path):
+    row = recipes.load(workspace, "one")[1]["image_id"][0].as_py()
+    path = workspace.images(["path"])["path"][row].as_py()
+    (workspace.roots["images"] / path).unlink()
+    summary = export(workspace, "one", formats=["folder"], out=tmp_path / "out")
+    assert summary["set_aside"] == 1
+    assert rebuild(tmp_path / "out" / "manifest.json")["missing"] == 0
+
+
+def test_an_earlier_export_is_replaced_and_other_files_never(workspace, tmp_path):
+    export(workspace, "one", formats=["csv"], out=tmp_path / "out")
+    export(workspace, "one", formats=["parquet"], out=tmp_path / "out")
+    assert not (tmp_path / "out" / "one.csv").exists()
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ArgumentError, match=r"1 files that are of no export \('thesis.tex'\).*--out"):
+        export(workspace, "one", out=tmp_path / "out")
+    with pytest.raises(ArgumentError, match="files that are of no export"):
+        export(workspace, "one", out=tmp_path / "pictures")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_full_disk_keeps_the_earlier_export(workspace, tmp_path, monkeypatch):
+    export(workspace, "one", formats=["csv"], out=tmp_path / "out")
+    before = listing(tmp_path / "out")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CurationError, match="no space left on the disk"):
+        export(workspace, "one", formats=["glt-json"], out=tmp_path / "out")
+    assert listing(tmp_path / "out") == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "pictures", "w"]
+
+
+def test_images_that_came_later_change_nothing(workspace, tmp_path):
+    export(workspace, "one", out=tmp_path / "before")
+    images = workspace.images()
+    import pyarrow as pa
+
+    late = images.slice(0, 1).set_column(0, images.schema.field(0), pa.array([len(images)], pa.int32()))
+    late = late.set_column(2, images.schema.field(2), pa.array(["ant/late.jpg"]))
+    files.write_table(workspace.images_path, pa.concat_tables([images, late]).unify_dictionaries())
+    export(workspace, "one", out=tmp_path / "after")
+    assert files.sha256_file(tmp_path / "before" / "one.zip") == files.sha256_file(tmp_path / "after" / "one.zip")
+
+
+def test_several_roots_are_told_apart(workspace, tmp_path):
+    """The same relative path under two roots: the root's name comes first."""
+    recipe, table, report = recipes.load(workspace, "one")
+    images = workspace.images(recipes.IMAGE_COLUMNS)
+    import numpy as np
+    import pyarrow as pa
+
+    roots = np.where(np.arange(len(images)) % 2, "a", "b")
+    images = images.set_column(1, "root", pa.array(roots))
+    found, places = exporting.annotate(recipe, table, images, report["classes"], {})
+    path = found.table["path"][0].as_py()
+    assert path.split("/")[0] in ("a", "b")
+    assert places(path) == tuple(path.split("/", 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.pop("recipe"), "key 'recipe' is missing or not a dict"),
+        (lambda m: m.update(manifest_version=99), "manifest version 99, and this program knows 1"),
+        (
+            lambda m: m["files"].append({"path": "../../etc/passwd", "sha256": "x"}),
+            "key 'files': .*is no file of the export",
+        ),
+        (lambda m: m["files"].append({"path": "/etc/passwd", "sha256": "x"}), "is no file of the export"),
+        (lambda m: m.update(split="../x"), "cannot be a file name"),
+        (lambda m: m.update(formats=["pie"]), "unknown format 'pie'"),
+        (lambda m: m["recipe"].update(kind="pie"), "unknown recipe 'pie'"),
+    ],
+)
+def test_a_wrong_manifest(workspace, tmp_path, change, message):
+    export(workspace, "one", out=tmp_path / "out", zip=False)
+    path = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(CurationError, match=message):
+        rebuild(path)
+
+
+def test_wrong_arguments(workspace, tmp_path):
+    with pytest.raises(ArgumentError, match="there is no split 'two' in .*: it has one"):
+        export(workspace, "two")
+    with pytest.raises(ArgumentError, match="unknown format 'pie'"):
+        export(workspace, "one", formats=["pie"])
+    with pytest.raises(ArgumentError, match="no format to write"):
+        export(workspace, "one", formats=[])
+    with pytest.raises(CurationError, match=r"manifest.json does not exist"):
+        rebuild(tmp_path)
+    assert not (workspace.path / "exports").exists()
