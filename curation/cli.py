@@ -331,7 +331,7 @@ def run(
         str | None, typer.Option(help="Read these in first: digits, imagenette, or a folder of your own.")
     ] = None,
     backbone: Annotated[str, typer.Option(help="Name of the network.")] = "tf_efficientnet_lite0",
-    method: Annotated[str, typer.Option(help="Map: tsne or umap.")] = "tsne",
+    method: Annotated[str | None, typer.Option(help="Map: tsne or umap; by the number of images.")] = None,
     seed: Seed = 25,
     workers: Workers = None,
     job: JobId = None,

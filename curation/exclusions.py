@@ -139,7 +139,7 @@ def standing(ledger: Ledger, kind: str, *, until: int | None = None) -> pd.DataF
     if until is not None:
         query = query.where(events.c.position <= until)
     with ledger.reading() as connection:
-        rows = [tuple(row) for row in connection.execute(query)]
+        rows = [tuple(row) for row in connection.execute(query).all()]
     frame = pd.DataFrame(rows, columns=list(_EVENT)).astype({"position": np.int64})
     undone: set[str] = set()
     undos = frame[frame["kind"] == "undo"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from curation.exclusions import pairs_path
 from curation.files import read_table
 from curation.workspace import Workspace
 
+MOST_TSNE = 20_000  # beyond, t-SNE takes hours and UMAP minutes
 SAMPLES = {"digits": "Handwritten digits", "imagenette": "Imagenette 160 px"}
 
 
@@ -33,39 +35,34 @@ def run(
     *,
     source: str | None = None,
     backbone: str = "tf_efficientnet_lite0",
-    method: str = "tsne",
+    method: str | None = None,
     seed: int = 25,
     workers: int | None = None,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
     """Run every step that a workspace has not done yet, from pictures to a generalised long-tail split.
 
-    The split's cells are the largest that the classes can fill (`curation.splits.glt.suggest`).
+    The map is t-SNE up to `MOST_TSNE` images and UMAP beyond, unless `method` says; the split's cells are the largest
+    that the classes can fill (`curation.splits.plan.suggest`).
     """
-    from curation.clusters import kmeans, maps
+    from curation.clusters import kmeans
     from curation.duplicates.find import find
     from curation.features.extract import extract
     from curation.images.ingest import read
-    from curation.splits import recipes
 
-    made = {"features": backbone, "seed": seed, "workers": workers}
-    steps: list[tuple[str, Callable[[Progress], Any]]] = []
+    steps: list[tuple[str, Callable[..., Any]]] = []
     if source or not workspace.images_path.is_file():
-        steps.append(("Fetching pictures", lambda tell: _fetch(workspace, source, tell)))
-        steps.append(("Reading pictures", lambda tell: read(workspace, workers=workers, progress=tell)))
-    steps.append(
-        ("Extracting features", lambda tell: extract(workspace, backbone=backbone, workers=workers, progress=tell))
-    )
+        steps.append(("Fetching pictures", partial(_fetch, source=source)))
+        steps.append(("Reading pictures", partial(read, workers=workers)))
+    steps.append(("Extracting features", partial(extract, backbone=backbone, workers=workers)))
     if backbone not in workspace.cluster_names():
-        steps.append(("Clustering", lambda tell: kmeans.cluster(workspace, **made, progress=tell)))
-    if f"{backbone}-{method}" not in workspace.map_names():
-        options = {"features": backbone, "method": method, "seed": seed}
-        steps.append(("Drawing the map", lambda tell: maps.project(workspace, **options, progress=tell)))
+        steps.append(("Clustering", partial(kmeans.cluster, features=backbone, seed=seed, workers=workers)))
+    if not any(name in workspace.map_names() for name in (f"{backbone}-tsne", f"{backbone}-umap")):
+        steps.append(("Drawing the map", partial(_map, features=backbone, method=method, seed=seed)))
     if not pairs_path(workspace).is_file():
-        steps.append(("Finding pairs", lambda tell: find(workspace, features=backbone, workers=workers, progress=tell)))
+        steps.append(("Finding pairs", partial(find, features=backbone, workers=workers)))
     if not workspace.split_names():
-        options = {"recipe": "glt", "name": "glt", "clusters": backbone, "parameters": {"seed": seed, "fit": True}}
-        steps.append(("Carving a split", lambda tell: recipes.make(workspace, **options)))
+        steps.append(("Carving a split", partial(_carve, clusters=backbone, seed=seed)))
     set_aside = 0
     for number, (title, step) in enumerate(steps, 1):
 
@@ -73,7 +70,7 @@ def run(
             progress(done, total, title)
 
         tell(0, 1, "")
-        result = step(tell)
+        result = step(workspace, progress=tell)
         set_aside = max(
             set_aside, result.get("set_aside", 0) if title in ("Reading pictures", "Extracting features") else 0
         )
@@ -97,7 +94,20 @@ def status(workspace: Workspace) -> dict[str, Any]:
     return result
 
 
-def _fetch(workspace: Workspace, source: str | None, tell: Progress) -> dict[str, Any]:
+def _map(workspace: Workspace, *, features: str, method: str | None, seed: int, progress: Progress) -> dict[str, Any]:
+    from curation.clusters import maps
+
+    method = method or ("tsne" if len(workspace.usable()) <= MOST_TSNE else "umap")
+    return maps.project(workspace, features=features, method=method, seed=seed, progress=progress)
+
+
+def _carve(workspace: Workspace, *, clusters: str, seed: int, progress: Progress) -> dict[str, Any]:
+    from curation.splits import recipes
+
+    return recipes.make(workspace, name="glt", clusters=clusters, parameters={"seed": seed, "fit": True})
+
+
+def _fetch(workspace: Workspace, *, source: str | None, progress: Progress) -> dict[str, Any]:
     from curation import sample
 
     pictures = workspace.roots["images"]
@@ -105,5 +115,5 @@ def _fetch(workspace: Workspace, source: str | None, tell: Progress) -> dict[str
         sample.digits(pictures)
     elif source == "imagenette":
         sample.imagenette(pictures.parent)
-    tell(1, 1, "")
+    progress(1, 1, "")
     return {}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from pictures import draw
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -26,13 +25,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set CURATION_TEST_DATA to have this test")
     return folder
-
-
-def draw(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
-    """A picture with smooth structure, the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-    return coarse.resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.fixture

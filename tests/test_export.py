@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import zipfile
+from pathlib import Path
 
 import clustered
 import pytest
@@ -72,7 +73,7 @@ def test_no_personal_folder_is_told_unless_asked(workspace, tmp_path):
             assert str(tmp_path).encode() not in (folder / name).read_bytes()
     export(workspace, "one", absolute=True)
     document = json.loads((folder / "one.json").read_text())
-    assert all(os.path.isfile(path) for path in document["train"]["label"])
+    assert all(Path(path).is_file() for path in document["train"]["label"])
     assert rebuild(folder / "manifest.json")["ok"] > 0
 
 
@@ -129,7 +130,7 @@ def test_tampering_is_found(workspace, tmp_path):
     path.write_text(path.read_text().replace('"frequency": {', '"frequency": { ', 1))
     (tmp_path / "out" / "one.csv").unlink()
     with pytest.raises(
-        Mismatch, match="2 of .* files are not what the manifest says.*one.csv missing.*one.json changed"
+        Mismatch, match=r"2 of .* files are not what the manifest says.*one.csv missing.*one.json changed"
     ) as error:
         rebuild(tmp_path / "out" / "manifest.json")
     rows = {row["path"]: row for row in error.value.report["files"]}
@@ -142,7 +143,7 @@ def test_a_changed_input_is_found(workspace, tmp_path):
     export(workspace, "one", out=tmp_path / "out")
     path = tmp_path / "out" / "inputs" / "excluded.parquet"
     files.write_table(path, files.read_table(path).slice(1))
-    with pytest.raises(Mismatch, match="inputs/excluded.parquet changed.*the inputs are not intact"):
+    with pytest.raises(Mismatch, match=r"inputs/excluded.parquet changed.*the inputs are not intact"):
         rebuild(tmp_path / "out" / "manifest.json")
 
 
@@ -152,7 +153,7 @@ def test_a_changed_recipe_gives_other_files(workspace, tmp_path):
     manifest = json.loads(path.read_text())
     manifest["recipe"]["parameters"]["seed"] = 26
     path.write_text(json.dumps(manifest))
-    with pytest.raises(Mismatch, match="one.json differs"):
+    with pytest.raises(Mismatch, match=r"one.json differs"):
         rebuild(path)
 
 
@@ -277,7 +278,7 @@ def test_a_wrong_manifest(workspace, tmp_path, change, message):
 
 
 def test_wrong_arguments(workspace, tmp_path):
-    with pytest.raises(ArgumentError, match="there is no split 'two' in .*: it has one"):
+    with pytest.raises(ArgumentError, match=r"there is no split 'two' in .*: it has one"):
         export(workspace, "two")
     with pytest.raises(ArgumentError, match="unknown format 'pie'"):
         export(workspace, "one", formats=["pie"])

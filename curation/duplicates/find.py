@@ -170,7 +170,7 @@ def _found_by(found: dict[str, np.ndarray]) -> pa.DictionaryArray:
     bits = sum(hit.astype(np.int64) << i for i, hit in enumerate(found.values()))
     words = ["+".join(name for i, name in enumerate(names) if code >> i & 1) for code in range(1 << len(names))]
     used, codes = np.unique(bits, return_inverse=True)
-    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), [words[code] for code in used])
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array([words[code] for code in used], pa.string()))
 
 
 def _counts(pairs: pa.Table, source_split: pa.ChunkedArray) -> dict[str, Any]:

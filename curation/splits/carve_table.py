@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -72,22 +74,20 @@ def read(path: Path) -> Table:
     content = files.read_json(path)
     if not isinstance(content, dict) or not content:
         raise CurationError(f"{path} holds no cluster table {{class: {{cluster: [paths]}}}}")
-    seen: set[str] = set()
     for name, clusters in content.items():
         if not isinstance(clusters, dict):
             raise CurationError(
                 f"{path}, class {name!r}: clusters are a {type(clusters).__name__}, and must be an object"
             )
         for label, paths in clusters.items():
-            if not isinstance(paths, list) or not all(isinstance(p, str) for p in paths):
+            if not isinstance(paths, list) or set(map(type, paths)) - {str}:
                 raise CurationError(f"{path}, class {name!r}, cluster {label}: must be a list of paths")
-            before = len(seen)
-            seen.update(paths)
-            if len(seen) - before < len(paths):
-                raise CurationError(
-                    f"{path}, class {name!r}, cluster {label}: {len(paths) - len(seen) + before} of {len(paths)} paths "
-                    "are in the table twice"
-                )
+    lists = [paths for clusters in content.values() for paths in clusters.values()]
+    often = Counter() if len(set(chain(*lists))) == sum(map(len, lists)) else Counter(chain(*lists))
+    for name, clusters in content.items() if often else ():
+        for label, paths in clusters.items():
+            if (twice := next((p for p in paths if often[p] > 1), None)) is not None:
+                raise CurationError(f"{path}, class {name!r}, cluster {label}: {twice!r} is there {often[twice]} times")
     return content
 
 

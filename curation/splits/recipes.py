@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import curation
 from curation import derived, files
@@ -136,10 +136,10 @@ def gather(workspace: Workspace, clusters: str, *, until: int | None = None, dup
     images = workspace.images([*IMAGE_COLUMNS, "status", "reason"])
     decided = exclusions(workspace, duplicates=duplicates, until=until)
     reasons = dict(zip(*(decided[c].to_pylist() for c in EXCLUDED.names), strict=True))
-    status = np.array(images["status"].cast(pa.string()).to_pylist(), object)
-    for row in np.flatnonzero(status != "ok").tolist():
-        detail = images["reason"][row].as_py()
-        reasons[images["image_id"][row].as_py()] = f"{status[row]}: {detail}" if detail else str(status[row])
+    unusable = images.filter(pc.not_equal(images["status"].cast(pa.string()), "ok"))
+    for row in unusable.select(["image_id", "status", "reason"]).to_pylist():
+        detail = f": {row['reason']}" if row["reason"] else ""
+        reasons[row["image_id"]] = f"{row['status']}{detail}"
     ids = sorted(reasons)
     excluded = pa.table({"image_id": ids, "reason": [reasons[i] for i in ids]}, schema=EXCLUDED)
     return Inputs(images.select(IMAGE_COLUMNS), derived.clusters(workspace, clusters, until=until), excluded)

@@ -7,9 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pictures import draw
 from PIL import Image
-
-from conftest import draw
 
 pytestmark = pytest.mark.browser
 CLASSES = ("hat", "shoes", "skirt")

@@ -140,7 +140,7 @@ def test_smaller_cells_are_reported():
 
 def test_an_id_twice():
     images, clusters = make(FOUR)
-    with pytest.raises(CurationError, match="have only .* different ids"):
+    with pytest.raises(CurationError, match=r"have only .* different ids"):
         glt.carve(pa.concat_tables([images, images.slice(0, 1)]), clusters, excluded(), SMALL)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 import random
 import sys
@@ -43,7 +44,7 @@ def carve(sizes, inter="bl"):
     cells, start = [], 0
     for row in sizes:
         edges = start + np.cumsum([0, *row])
-        cells.append([np.arange(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+        cells.append([np.arange(a, b) for a, b in itertools.pairwise(edges)])
         start = edges[-1]
     return legacy.draw(cells, [f"class {i}" for i in range(len(sizes))], Parameters(inter=inter, mode="legacy"))
 
@@ -112,7 +113,7 @@ def test_drawing_one_by_one_is_that_of_a_plain_list(size, seed, block, data):
         ('{"ant": [1]}', "class 'ant': clusters are a list"),
         ('{"ant": {"0": "a.jpg"}}', "class 'ant', cluster 0: must be a list of paths"),
         ('{"ant": {"0": [3]}}', "class 'ant', cluster 0: must be a list of paths"),
-        ('{"ant": {"0": ["a", "b"]}, "bee": {"1": ["b"]}}', "class 'bee', cluster 1: 1 of 1 paths are in the table"),
+        ('{"ant": {"0": ["a", "b"]}, "bee": {"1": ["b"]}}', "class 'ant', cluster 0: 'b' is there 2 times"),
         ('{"ant": ', "line 1: not a JSON file"),
     ],
 )

@@ -39,5 +39,5 @@ def test_pareto_balanced_and_natural():
 
 
 def test_unknown_profile():
-    with pytest.raises(ArgumentError, match="unknown profile 'zipf'.*imagenet-glt"):
+    with pytest.raises(ArgumentError, match=r"unknown profile 'zipf'.*imagenet-glt"):
         profiles.sizes("zipf", np.array([3, 2]))

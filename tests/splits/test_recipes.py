@@ -53,14 +53,14 @@ def test_a_recipe_is_a_pure_function_of_its_inputs(workspace):
     assert again.split.equals(table)
     changed = recipes.stored_inputs(workspace, "one", recipe)
     changed = recipes.Inputs(changed.images, changed.clusters.slice(1), changed.excluded)
-    with pytest.raises(CurationError, match="the clusters have SHA-256 .* they have changed since"):
+    with pytest.raises(CurationError, match=r"the clusters have SHA-256 .* they have changed since"):
         recipes.run(recipe, changed)
 
 
 def test_a_name_is_never_used_twice(workspace):
     recipes.make(workspace, name="one", parameters=clustered.FIT)
     before = files.sha256_file(workspace.path / "splits" / "one" / "split.parquet")
-    with pytest.raises(ArgumentError, match="there is a split 'one' already.*name it 'one-2'"):
+    with pytest.raises(ArgumentError, match=r"there is a split 'one' already.*name it 'one-2'"):
         recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 1})
     with pytest.raises(ArgumentError, match="name it 'One-2'"):
         recipes.make(workspace, name="One", parameters=clustered.FIT)
@@ -83,7 +83,7 @@ def test_what_people_decided_up_to_a_position(workspace):
 
 
 def test_sizes_that_fit_the_data(workspace):
-    with pytest.raises(CurationError, match="4 of 4 classes have too few images.*Set per_cell="):
+    with pytest.raises(CurationError, match=r"4 of 4 classes have too few images.*Set per_cell="):
         recipes.make(workspace, name="one")
     assert workspace.split_names() == []
     summary = recipes.make(workspace, name="one", parameters={"fit": True})
@@ -110,7 +110,7 @@ def test_wrong_names(workspace):
     ):
         with pytest.raises(ArgumentError, match=message):
             recipes.make(workspace, **{"name": "x", **call})
-    with pytest.raises(ArgumentError, match="there is no split 'x' in .* it has none"):
+    with pytest.raises(ArgumentError, match=r"there is no split 'x' in .* it has none"):
         recipes.load(workspace, "x")
 
 

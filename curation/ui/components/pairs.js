@@ -114,12 +114,21 @@ class Pairs {
       (this.outbox = box).addEventListener("saved", this.onsaved);
     }
     this.status.follow(box);
-    if (this.data?.urls.events !== data.urls.events) this.list = [];
+    const other = this.data && (this.data.urls.events !== data.urls.events || this.data.queue !== data.queue);
+    if (other) this.restart();
     this.data = data;
     this.resize();
     this.merge();
     if (this.shown !== this.list[this.at]?.subject || !this.list.length) this.show();
     else this.say();
+  }
+
+  restart() {
+    this.list = [];
+    this.at = 0;
+    this.reached = -1;
+    this.shown = undefined;
+    delete this.root.host.dataset.pair;
   }
 
   // What was seen stays as it is; what comes is as Python says, without what was decided here in the meantime.
@@ -228,9 +237,8 @@ class Pairs {
   }
 
   again(skipped) {
+    this.restart();
     this.list = skipped;
-    this.at = 0;
-    this.reached = -1;
     this.show();
   }
 

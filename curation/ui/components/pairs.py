@@ -36,6 +36,7 @@ def pair_viewer(
     key: str,
     workspace: Workspace,
     reviewer: str,
+    queue: str = "",
     notify: bool = True,
     empty: tuple[str, str] = ("No pairs to decide", "Search for near duplicates first, or widen what is shown."),
 ) -> PairResult:
@@ -45,9 +46,11 @@ def pair_viewer(
 
     Args:
         pairs: `image_a`, `image_b` (int32, image_a < image_b) in the order to show; any other column but `decision`
-            is shown as a measure (see `curation.workspace.PAIRS`). Pairs that have a verdict are left out here.
+            is shown as a measure (see `curation.workspace.PAIRS`). Give decided pairs too: they are left out here, and
+            counted as done.
         key: unique on the page.
         reviewer: who decides.
+        queue: names what `pairs` is (its order and filters); another name starts from the top.
         notify: rerun once verdicts were saved.
         empty: title and hint when `pairs` has no row at all.
     """
@@ -58,6 +61,7 @@ def pair_viewer(
     data = {
         "urls": base.urls(workspace),
         "reviewer": reviewer,
+        "queue": queue,
         "total": len(pairs),
         "pending": len(open_),
         "position": position,
