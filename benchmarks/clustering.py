@@ -1,6 +1,6 @@
 """Clustering a workspace's classes against scikit-learn in a simple loop with the same settings: one ratio.
 
-    python -m benchmarks.clustering [--classes 32] [--loop 6]
+    python -m benchmarks.clustering [--classes 48] [--loop 6]
 
 Classes of 1,300 images with 1,280 float32 numbers each, mixtures of unequal groups as features of photographs are. The
 loop is timed on some of the classes, since it takes the same time for each; `cluster` is timed as a user runs it, on
@@ -78,7 +78,7 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--classes", type=int, default=32, help="classes that `cluster` is timed on")
+    parser.add_argument("--classes", type=int, default=48, help="classes that `cluster` is timed on")
     parser.add_argument("--loop", type=int, default=6, help="classes that the loop is timed on")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -89,7 +89,7 @@ def _finish(result: dict[str, Any], as_json: bool) -> None:
         for key, value in result.items():
             if isinstance(value, list):
                 for item in value:
-                    print(f"  {item}")
+                    print("  " + ("  ".join(map(str, item.values())) if isinstance(item, dict) else str(item)))
             elif not isinstance(value, dict):
                 print(
                     f"{key.replace('_', ' ')}: {value:,}"
@@ -284,6 +284,9 @@ def export(
     absolute: Annotated[
         bool, typer.Option("--absolute", help="Absolute paths, as the published loader wants.")
     ] = False,
+    pictures_in_zip: Annotated[
+        bool, typer.Option("--pictures-in-zip", help="Pack the pictures of the folder format too.")
+    ] = False,
     job: JobId = None,
     as_json: Json = False,
 ) -> None:
@@ -291,8 +294,8 @@ def export(
     from curation.export import export as write
 
     def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
-        progress(0, 1, "writing files")
-        return write(workspace, split, formats=formats, out=out, link="copy" if copy else "link", absolute=absolute)
+        options = {"link": "copy" if copy else "link", "absolute": absolute, "pictures_in_zip": pictures_in_zip}
+        return write(workspace, split, formats=formats, out=out, progress=progress, **options)
 
     _stage(folder, job, as_json, stage)
 

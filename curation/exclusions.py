@@ -89,11 +89,12 @@ def read_pairs(workspace: Workspace, columns: list[str] | None = None, *, duplic
     owner = files.read_json(recipe).get("workspace") if recipe.is_file() else None
     if owner not in (None, workspace.id):
         raise CurationError(
-            f"{path} was made for workspace {owner}, and this is {workspace.id}: run `duplicates` on this workspace"
+            f"{path} was made for workspace {owner}, and this is {workspace.id}: run `duplicates` again"
         )
-    ids = files.read_table(path, columns=["image_a", "image_b"])
+    named = files.read_table(path, columns=["image_a", "image_b"])
+    ids = np.concatenate([named[side].to_numpy() for side in named.column_names])
     count = workspace.images(["image_id"]).num_rows
-    _check_ids(np.concatenate([ids["image_a"].to_numpy(), ids["image_b"].to_numpy()]), count, str(path))
+    _check_ids(ids, count, str(path), "it belongs to another workspace; run `duplicates` again")
     filters = [("decision", "=", "duplicate")] if duplicate else None
     frame = files.read_table(path, columns=columns, filters=filters).to_pandas()
     return frame.astype({name: np.int64 for name in ("image_a", "image_b") if name in frame})
@@ -162,19 +163,16 @@ def _by_people(workspace: Workspace, until: int | None, count: int) -> pd.DataFr
             "which is no image id: undo that event"
         )
     ids = said["subject"].astype(np.int64).to_numpy()
-    _check_ids(ids, count, "the ledger (an `exclude` event)")
+    _check_ids(ids, count, "an `exclude` event of the ledger", "undo that event")
     notes = np.where(said["note"] == "", "", ": " + said["note"])
     frame = pd.DataFrame({"image_id": ids, "reason": "excluded by " + said["reviewer"] + notes})
     return frame.drop_duplicates("image_id", keep="last", ignore_index=True)
 
 
-def _check_ids(ids: np.ndarray, count: int, what: str) -> None:
+def _check_ids(ids: np.ndarray, count: int, what: str, remedy: str) -> None:
     if len(ids) and (ids.max() >= count or ids.min() < 0):
         beyond = ids.max() if ids.max() >= count else ids.min()
-        raise CurationError(
-            f"{what} names image {beyond}, but the workspace has {count:,} images (0 to {count - 1:,}): "
-            "it belongs to another workspace; run `duplicates` again"
-        )
+        raise CurationError(f"{what} names image {beyond}, but the workspace has {count:,} images: {remedy}")
 
 
 def _key(a: pd.Series, b: pd.Series) -> np.ndarray:

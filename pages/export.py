@@ -10,6 +10,14 @@ from curation import files
 from curation.formats import registry
 from curation.ui import frame
 
+USES = {
+    "glt-json": "Loaders of ImageNet-GLT: one file, every split with labels, frequencies and attributes",
+    "csv": "Spreadsheets and scripts: one row an image",
+    "parquet": "Tables of any size: pandas, Arrow, DuckDB",
+    "imagenet-lt-txt": "Long-tail code in the manner of OLTR: one `path label` list a split",
+    "folder": "torchvision's ImageFolder: split / class / picture, as links or copies",
+}
+
 workspace = frame.current()
 frame.title("Export", "Annotation files that anyone can rebuild and verify")
 names = workspace.split_names()
@@ -52,7 +60,10 @@ manifests = sorted(
     workspace.path.glob("exports/*/manifest.json"), key=lambda p: (p.parent.name != split, p.parent.name)
 )
 if not manifests:
-    st.text("Each export shows here with its files, their sizes and hashes.")
+    st.text("An export shows here with its files, their sizes and hashes. Every export has a manifest and a ZIP.")
+    st.dataframe(
+        [{"format": registry.FORMATS[n].title, "for": USES.get(n, "")} for n in registry.FORMATS], hide_index=True
+    )
 for path in manifests:
     manifest = files.read_json(path)
     archive = path.parent / f"{path.parent.name}.zip"

@@ -113,6 +113,7 @@ def _table(pairs: pd.DataFrame) -> pa.Table:
     text = {name: pa.string() for name in ("verdict", "reviewer", "note")}
     words = {name: pa.dictionary(pa.int32(), pa.string()) for name in ("class_a", "class_b", "split_a", "split_b")}
     types = {field.name: field.type for field in SCHEMA} | words | text
+    pairs = pairs.reindex(columns=list(types))
     columns = {}
     for name, kind in types.items():
         values = pairs[name].astype(object) if isinstance(pairs[name].dtype, pd.CategoricalDtype) else pairs[name]

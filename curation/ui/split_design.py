@@ -100,7 +100,7 @@ def _rare(attributes: int, fit: Parameters) -> dict[str, Any]:
     mode = st.toggle(
         "The published procedure to the letter",
         key="legacy",
-        help="As ImageNet-GLT was carved, its defects included; the counts shown are those of the corrected one",
+        help="As ImageNet-GLT was carved, its sizes and defects included; the counts shown are of the corrected one",
     )
     return {
         "weights": weights,
@@ -124,9 +124,11 @@ def save(workspace: Workspace, clusters: str, asked: dict[str, Any]) -> None:
     stem = f"glt-{asked['inter']}"
     free = next(n for n in (stem, *(f"{stem}-{i}" for i in range(2, 10_000))) if n not in taken)
     name = st.text_input("Name", free, key=f"save_{free}")
+    # The published procedure has fixed sizes: nothing but seed and classes can be chosen.
+    chosen = {} if asked["mode"] == "legacy" else asked
     settings = [
         f"{key}={','.join(f'{v:g}' for v in value) if isinstance(value, list) else value}"
-        for key, value in asked.items()
+        for key, value in chosen.items()
         if key not in ("inter", "mode", "seed") and value is not None
     ]
     st.button(

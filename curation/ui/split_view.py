@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
 from curation import files
+from curation.splits.glt import reason_kind
 from curation.splits.statistics import statistics
 from curation.ui import charts, frame, tables
 from curation.ui.components.gallery import gallery
@@ -21,13 +23,14 @@ def show(workspace: Workspace, name: str) -> None:
     """Draw a saved split."""
     folder = workspace.path / "splits" / name
     table = tables.split(workspace, name)
+    report = files.read_json(folder / "report.json")
     view = st.segmented_control(
         "View", VIEWS, default=VIEWS[0], required=True, key="split_view", label_visibility="collapsed"
     )
     if view == "histograms":
-        _histograms(workspace, name, files.read_json(folder / "report.json"))
+        _histograms(workspace, name, report)
     elif view == "pictures":
-        _pictures(workspace, table)
+        _pictures(workspace, table, report["classes"])
     elif view == "left out":
         _left_out(workspace, files.read_table(folder / "left_out.parquet"))
     else:
@@ -37,7 +40,10 @@ def show(workspace: Workspace, name: str) -> None:
 def _histograms(workspace: Workspace, name: str, report: dict) -> None:
     table = tables.split(workspace, name)
     found = statistics(table)
-    names, frequency = _classes(workspace, table)
+    names = report["classes"]
+    label = table["label"].to_numpy()
+    frequency = np.zeros(len(names), np.int64)
+    frequency[label] = table["frequency"].to_numpy()
     left = files.read_table(workspace.path / "splits" / name / "left_out.parquet", columns=["image_id"]).num_rows
     train = found.get("train")
     totals = {"Images": table.num_rows + left, "In splits": table.num_rows, "Left out": left, "Classes": len(names)}
@@ -62,20 +68,8 @@ def _histograms(workspace: Workspace, name: str, report: dict) -> None:
     st.dataframe(rows, hide_index=True, column_config={"Gini": st.column_config.NumberColumn(format="%.3f")})
 
 
-def _classes(workspace: Workspace, table) -> tuple[list[str], np.ndarray]:
-    """Class names and head / medium / tail, by label."""
-    label = table["label"].to_numpy()
-    count = int(label.max(initial=-1)) + 1
-    first = np.full(count, -1, np.int64)
-    first[label[::-1]] = np.arange(len(label))[::-1]
-    ids = table["image_id"].to_numpy()[first]
-    names = tables.rows(workspace, ids)["class_name"].astype(str).tolist()
-    return names, table["frequency"].to_numpy()[first]
-
-
-def _pictures(workspace: Workspace, table) -> None:
+def _pictures(workspace: Workspace, table: pa.Table, names: list[str]) -> None:
     present = [s for s in charts.SPLIT_COLOURS if s in table["split"].unique().to_pylist()]
-    names, _ = _classes(workspace, table)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control("Split", present, default=present[0], required=True, key="shown_split")
         class_name = st.selectbox("Class", ["All classes", *sorted(names)], key="shown_class", width=260)
@@ -87,12 +81,12 @@ def _pictures(workspace: Workspace, table) -> None:
     gallery(ids[:MOST_SHOWN], key="split_pictures", workspace=workspace, reviewer=frame.reviewer(), tile=112)
 
 
-def _left_out(workspace: Workspace, table) -> None:
+def _left_out(workspace: Workspace, table: pa.Table) -> None:
     if not table.num_rows:
         st.text("Every image is in a split.")
         return
     reasons = table["reason"].to_pylist()
-    kinds = [reason.split(" of image ")[0].split(":")[0].split(" (")[0] for reason in reasons]
+    kinds = [reason_kind(reason) for reason in reasons]
     order = sorted(set(kinds), key=lambda k: (-kinds.count(k), k))
     kind = st.segmented_control(
         "Reason", order, default=order[0], required=True, key="reason", format_func=lambda k: f"{k} {kinds.count(k):,}"
