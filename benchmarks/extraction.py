@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -74,10 +75,11 @@ def ours(paths: list[str], folder: str) -> Iterator[np.ndarray]:
 def side(which: str, paths: list[str], folder: str, pipe: Connection) -> None:
     """Make as many batches as the pipe asks for; answer (seconds, features)."""
     stream = {"plain": plain, "ours": ours}[which](paths, folder)
-    while (count := pipe.recv()) is not None:
-        start = time.perf_counter()
-        features = list(islice(stream, count))
-        pipe.send((time.perf_counter() - start, np.concatenate(features)))
+    with closing(stream):
+        while (count := pipe.recv()) is not None:
+            start = time.perf_counter()
+            features = list(islice(stream, count))
+            pipe.send((time.perf_counter() - start, np.concatenate(features)))
 
 
 def measure(paths: list[str], folder: str) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -130,9 +132,8 @@ def main() -> int:
     a, b = (f / np.linalg.norm(f, axis=1, keepdims=True) for f in (features["plain"], features["ours"]))
     cosine = (a * b).sum(axis=1)
     ratio = seconds["plain"] / seconds["ours"]
-    print(
-        f"{count} pictures of {folder}: plain {count / seconds['plain']:.1f}, ours {count / seconds['ours']:.1f} a second"
-    )
+    rates = f"plain {count / seconds['plain']:.1f}, ours {count / seconds['ours']:.1f} a second"
+    print(f"{count} pictures of {folder}: {rates}")
     print(f"cosine to the plain loop's features: mean {cosine.mean():.5f}, min {cosine.min():.5f} (needed {COSINE})")
     print(f"ratio {ratio:.2f} (needed {RATIO})")
     return 0 if ratio >= RATIO and cosine.min() >= COSINE else 1

@@ -1,6 +1,6 @@
 """Key to next pair on the screen: the pair viewer against two `st.image` and a `st.button`, in one run.
 
-    python benchmarks/verdict_latency.py [--pairs 60] [--pause 300]
+    python -m benchmarks.verdict_latency [--pairs 60] [--pause 300]
 
 A real Chromium presses a key; the time runs from the key's own time stamp to the first frame in which both pictures of
 the next pair are decoded and in the page. Every picture is new to the server and to the browser. Both ways append the
@@ -27,6 +27,10 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from curation.images import ingest
+from curation.ui import recent
+from curation.workspace import Workspace
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SIDE = 768
 
@@ -50,7 +54,7 @@ from curation.ui.components.pairs import pair_viewer
 
 st.set_page_config(layout="wide")
 workspace = recent.open_workspace(st.query_params["w"])
-first = np.arange(0, int(st.query_params["n"]) * 2, 2, dtype=np.int32)
+first = int(st.query_params["from"]) + 2 * np.arange(int(st.query_params["n"]), dtype=np.int32)
 
 
 def decide():
@@ -80,7 +84,8 @@ else:
 WATCH = """
 window.shown = () => {
   const roots = [document, ...[...document.querySelectorAll("*")].map((e) => e.shadowRoot).filter(Boolean)];
-  return roots.flatMap((r) => [...r.querySelectorAll("img")]).filter((i) => i.getBoundingClientRect().width > 100).slice(0, 2);
+  const images = roots.flatMap((root) => [...root.querySelectorAll("img")]);
+  return images.filter((image) => image.getBoundingClientRect().width > 100).slice(0, 2);
 };
 window.addEventListener("keydown", (event) => {
   const before = window.shown().map((image) => image.src);
@@ -100,10 +105,6 @@ window.addEventListener("keydown", (event) => {
 
 def make_workspace(folder: Path, pictures: int) -> str:
     """Pictures of about 150 kB each, read into a workspace that the server will know; its id."""
-    from curation.images import ingest
-    from curation.ui import recent
-    from curation.workspace import Workspace
-
     (folder / "pictures" / "all").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(pictures):
@@ -160,16 +161,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=60, help="pairs to go through")
     parser.add_argument("--pause", type=int, default=300, help="milliseconds between a pair and the next key")
     options = parser.parse_args()
-    sys.path.insert(0, str(REPOSITORY))
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with tempfile.TemporaryDirectory() as name, sync_playwright() as play:
         os.environ["CURATION_HOME"] = f"{name}/home"
-        workspace = make_workspace(Path(name), 2 * options.pairs)
+        workspace = make_workspace(Path(name), 4 * options.pairs)
         browser = play.chromium.launch(executable_path=path, headless=True, args=["--no-sandbox", "--disable-gpu"])
         result = {}
         with served(Path(name) / "app.py") as url:
-            for way in ("plain", "ours"):
-                asked = f"{url}/?w={workspace}&n={options.pairs}&way={way}"
+            for way, start in {"plain": 0, "ours": 2 * options.pairs}.items():
+                asked = f"{url}/?w={workspace}&n={options.pairs}&from={start}&way={way}"
                 taken = measure(browser, asked, options.pairs - 1, options.pause)
                 result[way] = {f"p{p}_ms": round(float(np.percentile(taken, p)), 1) for p in (50, 95)}
         browser.close()

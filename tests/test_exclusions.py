@@ -158,7 +158,7 @@ def test_a_component_holds_together_through_a_picture_that_is_out(make):
     assert out(workspace)[2] == "near duplicate of image 0 by way of image 1 (by rule: pHash 2, cosine 0.97)"
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.tuples(st.integers(0, 11), st.integers(0, 11)).filter(lambda p: p[0] < p[1])), st.integers(0, 2**32))
 def test_each_component_keeps_exactly_its_largest(make, edges, seed):
     areas = np.random.default_rng(seed).integers(1, 5, 12).tolist()

@@ -113,6 +113,8 @@ def _table(pairs: pd.DataFrame) -> pa.Table:
     text = {name: pa.string() for name in ("verdict", "reviewer", "note")}
     words = {name: pa.dictionary(pa.int32(), pa.string()) for name in ("class_a", "class_b", "split_a", "split_b")}
     types = {field.name: field.type for field in SCHEMA} | words | text
+    if not len(pairs):
+        return pa.schema(types).empty_table()
     pairs = pairs.reindex(columns=list(types))
     columns = {}
     for name, kind in types.items():

@@ -76,7 +76,7 @@ def _ahead(batches: Iterable[Batch], transform: Transform, batch_size: int, work
             f"with fewer than {workers} workers if it dies again"
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 _memory: np.ndarray
