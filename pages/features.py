@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from curation.arrays import Features
+from curation.errors import CurationError
 from curation.features import backbones
 from curation.ui import frame, tables
 from curation.ui.components.gallery import Group, gallery
@@ -49,7 +50,14 @@ if name is None:
     st.text("Once they are extracted, each picture shows here beside the pictures nearest to it.")
     st.stop()
 
-features = Features(workspace, name, check=False)
+try:
+    features = Features(workspace, name, check=False)
+except CurationError as error:
+    if frame.busy(workspace, "extract"):
+        st.text("Being extracted. Each picture shows here beside its neighbours once all are done.")
+    else:
+        st.warning(frame.plain(str(error)))
+    st.stop()
 ids = tables.ids_where(workspace, class_name=class_name, status="ok")
 ids = ids[np.isin(ids, features.ids)]
 st.caption(

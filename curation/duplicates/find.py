@@ -22,6 +22,7 @@ COLUMNS = ("class_name", "source_split", "status", "flat", "pixels", "phash", "p
 SCOPES = ("auto", "all", "class")
 ALL_UP_TO = 100_000
 GROUP = 1024
+FOUND_BY = ("exact", "phash", "phash_mirror", "cosine")
 _word = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = PAIRS if "found_by" in PAIRS.names else PAIRS.append(pa.field("found_by", _word))
 
@@ -77,21 +78,25 @@ def find(
     table = _table(a, b, {measure.name: measure.compare(a, b, progress) for measure in measures})
     kept = table.filter(pc.greater_equal(table["probability"], rule.WORTH_KEEPING))
     summary = {
-        "images": int(pc.sum(pc.equal(images["status"].cast(pa.string()), "ok")).as_py() or 0),
+        "images": _count(pc.equal(images["status"].cast(pa.string()), "ok")),
         **_counts(kept, images["source_split"]),
         "improbable": len(table) - len(kept),
         "capped": {name: len(found.capped) for name, found in proposals.items()},
-        "flat": int(pc.sum(images["flat"]).as_py() or 0),
+        "flat": _count(images["flat"]),
         "scope": settings["scope"],
         "features": settings["features"],
         "notes": notes,
         "set_aside": sum(int((usable(images) & ~m.known).sum()) for m in measures if isinstance(m, Cosine)),
     }
-    recipe = {"workspace": workspace.id, "images": len(images), **settings, "rule": rule.numbers()}
-    recipe["features_recipe"] = feature_set.recipe_digest if feature_set else None
-    files.write_json(pairs_path(workspace).with_suffix(".json"), recipe | {"summary": summary})
-    files.write_table(pairs_path(workspace), kept)
+    _write(workspace, kept, settings | {"images": len(images), "summary": summary}, feature_set)
     return summary
+
+
+def _write(workspace: Workspace, pairs: pa.Table, recipe: dict[str, Any], features: Features | None) -> None:
+    made_from = {"workspace": workspace.id, "features_recipe": features.recipe_digest if features else None}
+    path = pairs_path(workspace)
+    files.write_json(path.with_suffix(".json"), made_from | {"rule": rule.numbers()} | recipe)
+    files.write_table(path, pairs)
 
 
 def measures_of(images: pa.Table, features: Features | None, settings: dict[str, Any], workers: int) -> list[Measure]:
@@ -165,7 +170,7 @@ def _table(a: np.ndarray, b: np.ndarray, compared: dict[str, Compared]) -> pa.Ta
 
 
 def _found_by(found: dict[str, np.ndarray]) -> pa.DictionaryArray:
-    """Names of the measures that call each pair close, joined by '+'; empty when only all together do."""
+    """Columns of the measures that call each pair close, joined by '+'."""
     names = list(found)
     bits = sum(hit.astype(np.int64) << i for i, hit in enumerate(found.values()))
     words = ["+".join(name for i, name in enumerate(names) if code >> i & 1) for code in range(1 << len(names))]
@@ -179,14 +184,13 @@ def _counts(pairs: pa.Table, source_split: pa.ChunkedArray) -> dict[str, Any]:
     found = pairs["found_by"].cast(pa.string())
     apart = pc.not_equal(*(source_split.take(pairs[side]).cast(pa.string()) for side in ("image_a", "image_b")))
     duplicate = pc.equal(decision, "duplicate")
-    measures = [name for name in PAIRS.names if name in ("exact", "phash", "phash_mirror", "cosine")]
-
-    def count(mask: pa.ChunkedArray) -> int:
-        return int(pc.sum(mask).as_py() or 0)
-
     return {
         "pairs": len(pairs),
-        **{name: count(pc.equal(decision, name)) for name in rule.DECISIONS},
-        "found_by": {m: count(pc.match_substring_regex(found, rf"(^|\+){m}($|\+)")) for m in measures},
-        "duplicates_between_splits": count(pc.and_(duplicate, apart)),
+        **{name: _count(pc.equal(decision, name)) for name in rule.DECISIONS},
+        "found_by": {m: _count(pc.match_substring_regex(found, rf"(^|\+){m}($|\+)")) for m in FOUND_BY},
+        "duplicates_between_splits": _count(pc.and_(duplicate, apart)),
     }
+
+
+def _count(mask: pa.ChunkedArray) -> int:
+    return int(pc.sum(mask).as_py() or 0)

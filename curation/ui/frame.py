@@ -145,6 +145,11 @@ def start_job(workspace: Workspace, kind: str, *arguments: object, **options: ob
     jobs.start(workspace, kind, [str(workspace.path), *map(str, arguments), *given])
 
 
+def under_way(workspace: Workspace) -> set[str]:
+    """What is being made now: kinds of jobs, and phases of the main job."""
+    return {phase(job) for job in jobs.listing(workspace, limit=10) if job.live}
+
+
 def busy(workspace: Workspace, *kinds: str) -> bool:
     """Whether a job of these kinds (or the main job) is under way."""
     return any(job.live and job.kind in (*kinds, "run") for job in jobs.listing(workspace, limit=10))
@@ -152,19 +157,24 @@ def busy(workspace: Workspace, *kinds: str) -> bool:
 
 def job_bar(workspace: Workspace) -> None:
     """Jobs under way, or the last one that went wrong. Polls only while there is something to see."""
-    live = {job.job_id for job in jobs.listing(workspace) if job.live}
+    live = {job.job_id: phase(job) for job in jobs.listing(workspace, limit=10) if job.live}
 
     @st.fragment(run_every=1.0 if live else None)
     def bar() -> None:
         shown = jobs.listing(workspace, limit=10)
-        if live - {job.job_id for job in shown if job.live}:
-            st.rerun()  # something finished: the page has news
+        if live != {job.job_id: phase(job) for job in shown if job.live}:
+            st.rerun()  # something finished or began: the page has news
         for job in shown:
             latest = job.job_id == shown[0].job_id
             if job.live or (latest and job.state != "done" and not st.session_state.get(f"seen{job.job_id}")):
                 _job_card(workspace, job)
 
     bar()
+
+
+def phase(job: jobs.Job) -> str:
+    """The part of a job that is under way, without its numbers."""
+    return job.message.split(" (")[0].split(":")[0] if job.kind == "run" else job.kind
 
 
 def _job_card(workspace: Workspace, job: jobs.Job) -> None:

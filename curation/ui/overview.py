@@ -14,6 +14,17 @@ from curation.ui import frame, tables
 from curation.ui.components.gallery import Group, gallery
 from curation.workspace import Workspace
 
+# What a step is called while it is made: a job's kind, or a phase of the main job.
+MAKING = {
+    "images": {"init", "Fetching pictures", "Reading pictures"},
+    "features": {"extract", "Extracting features"},
+    "clusters": {"cluster", "Clustering"},
+    "map": {"map", "Drawing the map"},
+    "duplicates": {"duplicates", "Finding pairs"},
+    "splits": {"split", "Carving a split"},
+    "export": {"export"},
+}
+
 
 class Step(NamedTuple):
     """One step of the main job: the page it is done on, whether it is, and what there is."""
@@ -32,7 +43,7 @@ def folder_name(folder: str) -> str:
 def steps(workspace: Workspace) -> list[Step]:
     """The steps of the main job in order."""
     if not workspace.images_path.is_file():
-        return [Step(page, False, "") for page in ("images", "features", "clusters", "map", "duplicates", "splits")]
+        return [Step(page, False, "") for page in MAKING]
     counts = tables.class_counts(workspace)
     usable, aside = int(counts["ok"].sum()), int(counts["broken"].sum() + counts["gone"].sum())
     pictures = f"{usable:,} pictures in {len(counts):,} classes" + (f", {aside:,} set aside" if aside else "")
@@ -46,8 +57,8 @@ def steps(workspace: Workspace) -> list[Step]:
     }
     lines = {"images": pictures, "duplicates": found} | {page: ", ".join(names) for page, names in named.items()}
     exports = sorted(p.parent.name for p in workspace.path.glob("exports/*/manifest.json"))
-    order = ("images", "features", "clusters", "map", "duplicates", "splits", "export")
-    return [Step(page, bool(text), text) for page in order for text in [(lines | {"export": ", ".join(exports)})[page]]]
+    lines["export"] = ", ".join(exports)
+    return [Step(page, bool(lines[page]), lines[page]) for page in MAKING]
 
 
 def show(workspace: Workspace) -> None:
@@ -55,13 +66,15 @@ def show(workspace: Workspace) -> None:
     left, right = st.columns([1, 3], gap="medium")
     found = steps(workspace)
     undone = [step for step in found if not step.done and step.page != "export"]
+    making = frame.under_way(workspace)
     with left:
         for step in found:
-            _line(step)
+            _line(step, bool(making & MAKING[step.page]))
         reading = not found[0].done
-        if undone and not reading and not frame.busy(workspace):
+        if undone and not reading and not making:
             st.button(
                 "Do the rest",
+                key="rest",
                 type="primary",
                 help="Runs every step that is not done yet, with good defaults",
                 on_click=frame.start_job,
@@ -70,7 +83,7 @@ def show(workspace: Workspace) -> None:
         st.caption(f"`{workspace.path}`")
     with right:
         if reading:
-            st.text("Pictures appear here once they are read." if frame.busy(workspace, "init") else "No pictures yet.")
+            st.text("Pictures appear here once they are read." if making else "No pictures yet.")
         else:
             groups = some_of_each(workspace)
             gallery(
@@ -85,9 +98,10 @@ def show(workspace: Workspace) -> None:
             )
 
 
-def _line(step: Step) -> None:
+def _line(step: Step, making: bool) -> None:
+    icon = "progress_activity" if making else "check_circle" if step.done else "radio_button_unchecked"
     with st.container(key=f"step_{step.page}", gap=None):
-        icon = ":material/check_circle:" if step.done else ":material/radio_button_unchecked:"
+        icon = f":material/{icon}:"
         st.page_link(frame.PAGES / f"{step.page}.py", label=step.page.capitalize(), icon=icon)
         if step.text:
             st.caption(frame.plain(frame.shorten(step.text, 60)))
