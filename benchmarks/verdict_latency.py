@@ -33,6 +33,7 @@ from curation.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SIDE = 768
+LOST = 10_000  # ms after which a key counts as lost, with this time
 
 APP = """
 from pathlib import Path
@@ -94,8 +95,9 @@ window.addEventListener("keydown", (event) => {
       const now = window.shown();
       const next = now.length === 2 && now.every((image) => image.complete && !before.includes(image.src));
       if (!next) return requestAnimationFrame(look);
-      await Promise.all(now.map((image) => image.decode()));
-      requestAnimationFrame(() => done(performance.now() - event.timeStamp));
+      const decoded = await Promise.all(now.map((image) => image.decode())).then(() => true, () => false);
+      if (!decoded) return requestAnimationFrame(look); // replaced in the meantime
+      done(performance.now() - event.timeStamp);
     };
     requestAnimationFrame(look);
   });
@@ -150,7 +152,7 @@ def measure(browser: Browser, url: str, presses: int, pause: int) -> np.ndarray:
     taken = []
     for _ in range(presses):
         page.keyboard.press("d")
-        taken.append(page.evaluate("window.taken"))
+        taken.append(page.evaluate(f"Promise.race([window.taken, new Promise((d) => setTimeout(d, {LOST}, {LOST}))])"))
         page.wait_for_timeout(pause)
     page.close()
     return np.array(taken)

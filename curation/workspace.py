@@ -73,6 +73,7 @@ PAIRS = pa.schema(
         "phash_mirror": pa.int16(),  # the same against the mirror image
         "cosine": pa.float32(),  # similarity of features, -1 to 1
         "probability": pa.float32(),  # that the two are near duplicates
+        "found_by": _word,  # the measures that proposed it, joined by +
         "decision": _word,  # duplicate, candidate or different, by rule; a person's verdict overrules
     }
 )

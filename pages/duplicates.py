@@ -50,7 +50,7 @@ with st.sidebar:
     if counts["overruled"]:
         st.caption(f"{counts['overruled']:,} verdicts overrule the rule")
 pair_viewer(
-    pairs.select(PAIRS.names),
+    pairs.select([name for name in PAIRS.names if name != "found_by"]),
     key="pairs",
     workspace=workspace,
     reviewer=frame.reviewer(),

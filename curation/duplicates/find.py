@@ -24,7 +24,6 @@ ALL_UP_TO = 100_000
 GROUP = 1024
 FOUND_BY = ("exact", "phash", "phash_mirror", "cosine")
 _word = pa.dictionary(pa.int32(), pa.string())
-SCHEMA = PAIRS if "found_by" in PAIRS.names else PAIRS.append(pa.field("found_by", _word))
 
 
 def find(
@@ -166,7 +165,7 @@ def _table(a: np.ndarray, b: np.ndarray, compared: dict[str, Compared]) -> pa.Ta
     arrays["decision"] = pa.DictionaryArray.from_arrays(rule.decide(chances).astype(np.int32), list(rule.DECISIONS))
     arrays["found_by"] = _found_by({name: hit for one in compared.values() for name, hit in one.found.items()})
     absent = pa.nulls(len(a))
-    return pa.table({f.name: arrays.get(f.name, absent).cast(f.type) for f in SCHEMA}, schema=SCHEMA)
+    return pa.table({f.name: arrays.get(f.name, absent).cast(f.type) for f in PAIRS}, schema=PAIRS)
 
 
 def _found_by(found: dict[str, np.ndarray]) -> pa.DictionaryArray:

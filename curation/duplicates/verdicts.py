@@ -9,10 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from curation import exclusions
-from curation.duplicates.find import SCHEMA
 from curation.duplicates.rule import DECISIONS
 from curation.errors import ArgumentError
-from curation.workspace import Workspace
+from curation.workspace import PAIRS, Workspace
 
 ORDERS = ("uncertain", "closest")
 VERDICTS = ("duplicate", "related", "different", "unsure")
@@ -112,7 +111,7 @@ def _order(pairs: pd.DataFrame, order: str) -> np.ndarray:
 def _table(pairs: pd.DataFrame) -> pa.Table:
     text = {name: pa.string() for name in ("verdict", "reviewer", "note")}
     words = {name: pa.dictionary(pa.int32(), pa.string()) for name in ("class_a", "class_b", "split_a", "split_b")}
-    types = {field.name: field.type for field in SCHEMA} | words | text
+    types = {field.name: field.type for field in PAIRS} | words | text
     if not len(pairs):
         return pa.schema(types).empty_table()
     pairs = pairs.reindex(columns=list(types))

@@ -170,7 +170,9 @@ def _timm_transform(name: str, config: dict[str, Any]) -> Transform:
 
 
 def _unknown(name: str, models: list[str]) -> str:
-    near = difflib.get_close_matches(name.removeprefix("timm:"), [*names(), *models], n=4, cutoff=0.5)
+    plain = name.removeprefix("timm:")
+    own, others = (difflib.get_close_matches(plain, known, n=2, cutoff=0.5) for known in (names(), models))
+    near = list(dict.fromkeys(own + others))
     hint = f"did you mean {', '.join(near)}?" if near else "any model of timm may be named besides"
     return f"unknown backbone {name!r}; known by name are {', '.join(names())}; {hint}"
 

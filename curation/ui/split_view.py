@@ -93,10 +93,13 @@ def _left_out(workspace: Workspace, table: pa.Table) -> None:
     )
     mine = [i for i, k in enumerate(kinds) if k == kind]
     ids = table["image_id"].to_numpy()[mine]
-    st.caption(f"{len(ids):,} pictures" + (f", the first {MOST_SHOWN}" if len(ids) > MOST_SHOWN else ""))
+    told = sorted({reasons[i] for i in mine})
+    why = f" · {told[0]}" if len(told) == 1 else ""
+    first = f", the first {MOST_SHOWN}" if len(ids) > MOST_SHOWN else ""
+    st.caption(frame.plain(f"{len(ids):,} pictures{first}{why}"))
     gallery(
         ids[:MOST_SHOWN],
-        captions=[reasons[i] for i in mine[:MOST_SHOWN]],
+        captions="class" if len(told) == 1 else [reasons[i] for i in mine[:MOST_SHOWN]],
         key="left_out",
         workspace=workspace,
         reviewer=frame.reviewer(),

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from curation import files
 from curation.duplicates import find as module
-from curation.duplicates.find import SCHEMA, find
+from curation.duplicates.find import find
 from curation.errors import ArgumentError, Cancelled, CurationError
+from curation.workspace import PAIRS
 
 
 def families(seed: int, count: int = 120, dim: int = 32) -> dict[str, np.ndarray]:
@@ -34,7 +35,7 @@ def test_table_is_sorted_unique_and_says_who_found_what(make, pairs_of):
     workspace = make(120, pixels=pixels_of(120), **families(0))
     summary = find(workspace)
     pairs = pairs_of(workspace)
-    assert files.read_table(workspace.path / "duplicates" / "pairs.parquet").schema.equals(SCHEMA)
+    assert files.read_table(workspace.path / "duplicates" / "pairs.parquet").schema.equals(PAIRS)
     keys = list(zip(pairs["image_a"], pairs["image_b"], strict=True))
     assert keys == sorted(set(keys))
     assert (pairs["image_a"] < pairs["image_b"]).all()

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from curation import files
-from curation.duplicates.find import SCHEMA
 from curation.duplicates.verdicts import counts, queue
 from curation.errors import ArgumentError, CurationError
 from curation.ledger import Event
+from curation.workspace import PAIRS
 
 # (image_a, image_b, probability, decision)
 ROWS = [
@@ -26,8 +26,8 @@ def store(workspace, rows) -> None:
     a, b, chance, decision = zip(*rows, strict=True)
     columns = {"image_a": a, "image_b": b, "probability": chance, "decision": decision, "phash": [4] * len(a)}
     columns |= {"exact": [False] * len(a), "found_by": ["phash"] * len(a)}
-    arrays = [pa.array(columns[f.name]).cast(f.type) if f.name in columns else pa.nulls(len(a), f.type) for f in SCHEMA]
-    files.write_table(workspace.path / "duplicates" / "pairs.parquet", pa.table(arrays, schema=SCHEMA))
+    arrays = [pa.array(columns[f.name]).cast(f.type) if f.name in columns else pa.nulls(len(a), f.type) for f in PAIRS]
+    files.write_table(workspace.path / "duplicates" / "pairs.parquet", pa.table(arrays, schema=PAIRS))
 
 
 def keys(table: pa.Table) -> list[tuple[int, int]]:
@@ -50,7 +50,7 @@ def workspace(make):
 def test_closest_to_undecided_first(workspace):
     table = queue(workspace)
     assert keys(table) == [(0, 2), (2, 3), (1, 4), (3, 5), (0, 1)]
-    assert table.column_names[: len(SCHEMA.names)] == SCHEMA.names
+    assert table.column_names[: len(PAIRS.names)] == PAIRS.names
     assert table["class_a"].to_pylist() == ["ant", "bee", "ant", "bee", "ant"]
     assert table["split_b"].to_pylist() == ["train", "train", "val", "val", "train"]
     assert table["verdict"].null_count == 5

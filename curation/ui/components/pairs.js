@@ -54,6 +54,7 @@ class Pairs {
     this.done = []; // what u undoes
     this.times = [];
     this.pictures = new Map();
+    this.entries = new Map();
     this.view = "side";
     this.status = new StatusLine(element("span"));
     this.help = helpDialog("Keys of the pair viewer", KEYS);
@@ -177,7 +178,8 @@ class Pairs {
     const place = () => this.shown === pair.subject && this.place(pair, left.image, right.image);
     if (left.done && right.done) place();
     else Promise.all([left.ready, right.ready]).then(place);
-    this.prepare();
+    clearTimeout(this.preparing);
+    this.preparing = setTimeout(() => this.prepare(), 20); // after this pair is drawn
     return undefined;
   }
 
@@ -261,17 +263,30 @@ class Pairs {
   }
 
   history() {
-    const from = Math.max(0, this.at - 8);
-    const latest = this.list.slice(from, this.at).map((pair, i) => {
+    clearTimeout(this.recalling);
+    this.recalling = setTimeout(() => this.recall(), 100); // never in the way of the next pair
+  }
+
+  recall() {
+    const latest = this.list.slice(Math.max(0, this.at - 8), this.at).map((pair) => {
       const verdict = this.verdicts.get(pair.subject)?.verdict || "skipped";
-      const letter = VERDICTS.find(([name]) => name === verdict)?.[1] || "–";
-      const small = (side) => element("img", { src: pictureUrl(this.data.urls, side.id, "thumb"), alt: "" });
-      const button = element("button", { className: "quiet", title: verdict, aria: { label: `${verdict}: go back` }, onclick: () => this.go(from + i) },
-        small(pair.left), small(pair.right), element("span", { textContent: letter }));
-      button.onmousedown = (event) => event.preventDefault();
-      return element("li", {}, button);
+      if (!this.entries.has(pair.subject)) this.entries.set(pair.subject, this.entry(pair));
+      const entry = this.entries.get(pair.subject);
+      entry.lastChild.textContent = VERDICTS.find(([name]) => name === verdict)?.[1] || "–";
+      entry.title = verdict;
+      entry.setAttribute("aria-label", `${verdict}: go back`);
+      return entry;
     });
-    this.strip.replaceChildren(...latest.reverse()); // the latest stays in sight where there is room for few
+    this.strip.replaceChildren(...latest.reverse().map((entry) => element("li", {}, entry))); // the latest is seen first
+    for (const subject of [...this.entries.keys()].slice(0, -50)) this.entries.delete(subject);
+  }
+
+  entry(pair) {
+    const small = (side) => element("img", { src: pictureUrl(this.data.urls, side.id, "thumb"), alt: "" });
+    const go = () => this.go(this.list.indexOf(pair));
+    const made = element("button", { className: "quiet", onclick: go }, small(pair.left), small(pair.right), element("span"));
+    made.onmousedown = (event) => event.preventDefault();
+    return made;
   }
 
   // -- deciding -----------------------------------------------------------------------------------------------------
@@ -389,7 +404,7 @@ class Pairs {
   }
 
   unmount() {
-    clearTimeout(this.hinting);
+    for (const timer of [this.hinting, this.recalling, this.preparing]) clearTimeout(timer);
     this.outbox?.removeEventListener("saved", this.onsaved);
     this.outbox?.send();
     this.status.stop();
