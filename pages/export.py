@@ -70,11 +70,10 @@ for path in manifests:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(frame.plain(path.parent.name), anchor=False, width="stretch")
         if archive.is_file():
-            st.link_button(
-                f"Download ZIP, {archive.stat().st_size / 1e6:,.1f} MB",
-                f"/exports/{workspace.id}/{path.parent.name}.zip",
-                icon=":material/download:",
-            )
+            label = f"Download ZIP, {archive.stat().st_size / 1e6:,.1f} MB"
+            # Names are letters, digits, '.', '_' and '-' only (`files.check_name`).
+            address = f"/exports/{workspace.id}/{path.parent.name}.zip"
+            st.html(f'<a class="download" href="{address}" download>{label}</a>', width="content")
         st.button(
             "Verify",
             key=f"verify{path.parent.name}",

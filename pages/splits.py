@@ -13,6 +13,8 @@ if not workspace.cluster_names():
 
 names = workspace.split_names()
 with st.sidebar:
+    if st.session_state.get("split_wanted") in names:  # saved a moment ago: show it
+        st.session_state["split"] = st.session_state.pop("split_wanted")
     if st.session_state.get("split") not in [*names, NEW]:
         st.session_state["split"] = names[0] if names else NEW
     name = st.selectbox("Split", [*names, NEW], key="split", persist_state="session") if names else NEW

@@ -36,6 +36,9 @@ def begin(source: str, name: str) -> None:
 
 def begin_folder() -> None:
     """A folder of pictures becomes a workspace; a folder that is a workspace is opened."""
+    if not st.session_state["folder"].strip():
+        st.session_state["start_error"] = "Type the folder that the pictures lie in, then press Read pictures in."
+        return
     folder = Path(st.session_state["folder"].strip()).expanduser()
     if (folder / "workspace.json").is_file():
         try:
@@ -58,7 +61,7 @@ with st.sidebar:
         st.selectbox("Layout", list(LAYOUTS), format_func=LAYOUTS.get, key="layout")
         st.caption("A CSV or Parquet table of paths and labels: `python -m curation init --layout table`")
         frame.reviewer_field()
-    st.button("Read pictures in", width="stretch", disabled=not st.session_state.get("folder"), on_click=begin_folder)
+    st.button("Read pictures in", width="stretch", on_click=begin_folder)
     with st.container(horizontal=True):
         st.button("Digits", type="tertiary", on_click=begin, args=("digits", "digits"), help="1,797 scans, offline")
         st.button(

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import socket
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -190,7 +191,7 @@ def download(request: Request) -> Response:
     """A finished export as ZIP."""
     try:
         name = files.check_name(request.path_params["name"], "export")
-        path = recent.open_workspace(request.path_params["workspace"]).path / "exports" / f"{name}.zip"
+        path = recent.open_workspace(request.path_params["workspace"]).path / "exports" / name / f"{name}.zip"
     except CurationError as error:
         return JSONResponse({"error": str(error)}, 404)
     if not path.is_file():
@@ -227,10 +228,12 @@ def _send_at_once() -> None:
     for each answer on a kept connection (uvicorn issue 3149). uvloop does not need this.
     """
     descriptors = Path("/proc/self/fd")
-    for descriptor in sorted(descriptors.iterdir()) if descriptors.is_dir() else ():
+    for path in list(descriptors.iterdir()) if descriptors.is_dir() else ():
         try:
-            with socket.socket(fileno=os.dup(int(descriptor.name))) as connection:
+            if not stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(path.name))) as connection:
                 if connection.type == socket.SOCK_STREAM and connection.family in (socket.AF_INET, socket.AF_INET6):
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
-            continue  # no socket, or closed in between
+            continue  # closed in between

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import socket
 import threading
@@ -288,8 +289,8 @@ def test_nothing_but_scripts_is_served_as_one(client, name):
 
 
 def test_an_export_is_downloaded(client, workspace):
-    (workspace.path / "exports").mkdir()
-    (workspace.path / "exports" / "glt.zip").write_bytes(b"zip")
+    (workspace.path / "exports" / "glt").mkdir(parents=True)
+    (workspace.path / "exports" / "glt" / "glt.zip").write_bytes(b"zip")
     (workspace.path / "secret.zip").write_bytes(b"no")
     answer = client.get(f"/exports/{workspace.id}/glt.zip")
     assert answer.content == b"zip"
@@ -298,8 +299,11 @@ def test_an_export_is_downloaded(client, workspace):
         assert client.get(f"/exports/{workspace.id}/{name}.zip").status_code == 404
 
 
-def test_start_up_sets_listening_sockets_to_send_at_once(workspace):
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+def test_start_up_sets_listening_sockets_to_send_at_once_and_leaves_nothing_open(workspace):
+    reading, writing = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listening, open(reading, "rb") as end:
         assert not listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         with TestClient(Starlette(routes=routes.routes, lifespan=routes.lifespan)):
             assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        os.close(writing)
+        assert end.read() == b""  # the last writer is gone; a copy left open would wait here for ever

@@ -33,6 +33,7 @@ export class Drawing {
     this.canvas = canvas;
     this.gl = gl;
     this.n = 0;
+    this.changes = 0;
     const program = gl.createProgram();
     for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
       const shader = gl.createShader(kind);
@@ -55,6 +56,7 @@ export class Drawing {
   load({ n, at, group, chosen }) {
     const { gl } = this;
     this.n = n;
+    this.changes++;
     [at, group, chosen].forEach((values, i) => {
       gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[i]);
       gl.bufferData(gl.ARRAY_BUFFER, values, i === 2 ? gl.DYNAMIC_DRAW : gl.STATIC_DRAW);
@@ -66,6 +68,7 @@ export class Drawing {
 
   choose({ chosen }) {
     const { gl } = this;
+    this.changes++;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[2]);
     gl.bufferSubData(gl.ARRAY_BUFFER, 0, chosen);
   }
@@ -74,7 +77,8 @@ export class Drawing {
     const { gl } = this;
     const texels = new Uint8Array(4 * 256).fill(255);
     palette.forEach((colour, i) => {
-      for (let k = 0; k < 3; k++) texels[4 * i + k] = parseInt(colour.slice(1 + 2 * k, 3 + 2 * k), 16);
+      const parts = colour.match(/[0-9a-f]{2}/g); // red, green, blue and perhaps opacity
+      texels.set(parts.map((part) => parseInt(part, 16)), 4 * i);
     });
     for (const i of hidden) texels[4 * i + 3] = 0;
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, texels);

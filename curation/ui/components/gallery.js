@@ -1,9 +1,10 @@
 // Gallery: any number of pictures, in groups or not; move, select, flag, exclude and undo by keyboard or pointer.
 // What is marked is known here first and sent on by decisions.js; Python learns the selection.
 
-import { count, element, helpDialog, life, nameElement, pictureUrl, sheet } from "./base.js";
+import { count, element, helpDialog, life, sheet } from "./base.js";
 import { outbox, StatusLine } from "./decisions.js";
 import { Lightbox } from "./lightbox.js";
+import { nothing, section, tile } from "./tiles.js";
 
 const styleSheets = await Promise.all([sheet("base.css"), sheet("gallery.css")]);
 const GAP = 8;
@@ -108,9 +109,13 @@ class Gallery {
     this.place = new Map(ids.map((id, i) => [id, i]));
     this.cursor = this.anchor = this.place.get(at) ?? Math.max(0, Math.min(this.cursor, ids.length - 1));
     this.groups = groups.map((group) => ({ ...group }));
-    this.tiles = ids.map((id, i) => this.tile(id, i, captions ? words[captions[i]] : ""));
-    this.stage.replaceChildren(...this.groups.map((group) => this.section(group)));
-    if (!ids.length) this.stage.append(this.nothing());
+    this.tiles = ids.map((id, i) => tile(this.data, id, i, captions ? words[captions[i]] : ""));
+    const acts = {
+      all: this.data.selectable && ((group) => this.selectAll(group)),
+      open: (group) => this.context.setTriggerValue("group", group.id),
+    };
+    this.stage.replaceChildren(...this.groups.map((group) => section(group, acts)));
+    if (!ids.length) this.stage.append(nothing(this.data.empty));
     this.stage.setAttribute("role", "listbox");
     this.stage.setAttribute("aria-multiselectable", "true");
     this.stage.setAttribute("aria-label", count(ids.length, "picture"));
@@ -119,43 +124,6 @@ class Gallery {
     this.columns = 0;
     this.layout();
     this.paintAll();
-  }
-
-  nothing() {
-    const [title, hint] = this.data.empty;
-    return element("div", { className: "empty" }, element("b", { textContent: title }), hint);
-  }
-
-  tile(id, i, caption) {
-    const picture = element("img", { loading: "lazy", decoding: "async", alt: "" });
-    picture.src = pictureUrl(this.data.urls, id, this.data.tile > 200 ? "mid" : "thumb");
-    const frame = element("div", { className: "frame" }, picture);
-    const made = element("div", { className: "tile", id: `t${i}`, dataset: { i }, aria: { role: "option" } }, frame);
-    if (caption) made.append(nameElement(caption));
-    made.caption = caption;
-    return made;
-  }
-
-  section(group) {
-    group.grid = element("div", { className: "blocks" });
-    const made = element("section", { aria: { role: "group", label: group.title || "pictures" } }, group.grid);
-    if (group.title) made.prepend(this.header(group));
-    return made;
-  }
-
-  header(group) {
-    const head = element("header");
-    if (group.colour) {
-      const dot = element("span", { className: "dot" });
-      dot.style.background = group.colour;
-      head.append(dot);
-    }
-    head.append(nameElement(group.title, "name title"), element("span", { className: "soft", textContent: group.subtitle || "" }));
-    head.append(element("span", { className: "fill" }));
-    const press = (label, act) => element("button", { className: "quiet", textContent: label, onclick: act });
-    if (this.data.selectable) head.append(press("Select all", () => this.selectAll(group)));
-    if (group.action) head.append(press(group.action, () => this.context.setTriggerValue("group", group.id)));
-    return head;
   }
 
   // Columns fill the width; with `rows`, each group shows only so many rows. Tiles lie in blocks of a few rows, and the

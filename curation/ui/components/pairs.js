@@ -3,46 +3,14 @@
 
 import { element, helpDialog, life, nameElement, pictureUrl, sheet } from "./base.js";
 import { outbox, StatusLine } from "./decisions.js";
+import { Strip } from "./strip.js";
+import { KEYS, MEASURES, VERDICTS, VIEWS } from "./verdicts.js";
 import { Zoom } from "./zoom.js";
 
 const styleSheets = await Promise.all([sheet("base.css"), sheet("pairs.css")]);
 const AHEAD = 8; // pairs whose pictures are decoded in advance
 const RESERVE = 30; // pairs left when more are asked for
 const HOLD = 300; // ms after which a pressed view key counts as held
-
-const VERDICTS = [
-  ["duplicate", "D", "Duplicate"],
-  ["related", "R", "Related"],
-  ["different", "F", "Different"],
-  ["unsure", "E", "Unsure"],
-];
-const VIEWS = [
-  ["blink", "B", "Blink"],
-  ["difference", "V", "Difference"],
-  ["onion", "O", "Onion skin"],
-];
-const KEYS = [
-  ["D 1", "duplicate: the same picture, however edited"],
-  ["R 2", "related: the same scene or object, another picture"],
-  ["F 3", "different"],
-  ["E 4", "unsure"],
-  ["S →", "skip"],
-  ["←", "back"],
-  ["U", "undo the last verdict"],
-  ["B", "blink between the two; hold for a short look"],
-  ["V", "difference: what is equal turns black"],
-  ["O", "onion skin: both at once, the slider fades"],
-  ["H", "mirror the right picture"],
-  ["Z", "zoom both in step; the wheel zooms, dragging moves"],
-  ["?", "this help"],
-];
-const MEASURES = {
-  exact: (v) => v && ["exact copy", ""],
-  phash: (v) => ["pHash", v],
-  phash_mirror: (v) => ["mirrored pHash", v],
-  cosine: (v) => ["cosine", v.toFixed(3)],
-  probability: (v) => ["probability", `${Math.round(100 * v)} %`],
-};
 
 class Pairs {
   constructor(root) {
@@ -54,7 +22,6 @@ class Pairs {
     this.done = []; // what u undoes
     this.times = [];
     this.pictures = new Map();
-    this.entries = new Map();
     this.view = "side";
     this.status = new StatusLine(element("span"));
     this.help = helpDialog("Keys of the pair viewer", KEYS);
@@ -86,11 +53,11 @@ class Pairs {
     this.right = element("div", { className: "frame" });
     this.frames = element("div", { className: "frames" }, this.left, this.right);
     this.captions = [element("figcaption"), element("figcaption")];
-    this.strip = element("ol", { className: "strip", aria: { label: "Pairs seen last" } });
+    this.strip = new Strip((pair) => this.go(this.list.indexOf(pair)));
     this.nothing = element("div", { className: "empty" });
     this.stage = element("div", { className: "pair", tabIndex: -1 },
       this.frames, element("div", { className: "captions" }, ...this.captions));
-    this.foot = element("div", { className: "bar foot" }, this.strip, element("span", { className: "verdicts" },
+    this.foot = element("div", { className: "bar foot" }, this.strip.list, element("span", { className: "verdicts" },
       ...Object.values(this.buttons)), element("span", { className: "others" }, press("S", "Skip", () => this.skip()), this.undoButton));
     this.part = element("div", { className: "part pairs" },
       element("div", { className: "bar" }, this.progress, this.measures, element("span", { className: "fill" }),
@@ -259,34 +226,8 @@ class Pairs {
       button.disabled = !pair;
     }
     this.undoButton.disabled = !this.done.length;
-    this.history();
-  }
-
-  history() {
-    clearTimeout(this.recalling);
-    this.recalling = setTimeout(() => this.recall(), 100); // never in the way of the next pair
-  }
-
-  recall() {
-    const latest = this.list.slice(Math.max(0, this.at - 8), this.at).map((pair) => {
-      const verdict = this.verdicts.get(pair.subject)?.verdict || "skipped";
-      if (!this.entries.has(pair.subject)) this.entries.set(pair.subject, this.entry(pair));
-      const entry = this.entries.get(pair.subject);
-      entry.lastChild.textContent = VERDICTS.find(([name]) => name === verdict)?.[1] || "–";
-      entry.title = verdict;
-      entry.setAttribute("aria-label", `${verdict}: go back`);
-      return entry;
-    });
-    this.strip.replaceChildren(...latest.reverse().map((entry) => element("li", {}, entry))); // the latest is seen first
-    for (const subject of [...this.entries.keys()].slice(0, -50)) this.entries.delete(subject);
-  }
-
-  entry(pair) {
-    const small = (side) => element("img", { src: pictureUrl(this.data.urls, side.id, "thumb"), alt: "" });
-    const go = () => this.go(this.list.indexOf(pair));
-    const made = element("button", { className: "quiet", onclick: go }, small(pair.left), small(pair.right), element("span"));
-    made.onmousedown = (event) => event.preventDefault();
-    return made;
+    const seen = this.list.slice(Math.max(0, this.at - 8), this.at);
+    this.strip.show(seen, (subject) => this.verdicts.get(subject)?.verdict, this.data.urls);
   }
 
   // -- deciding -----------------------------------------------------------------------------------------------------
@@ -404,7 +345,9 @@ class Pairs {
   }
 
   unmount() {
-    for (const timer of [this.hinting, this.recalling, this.preparing]) clearTimeout(timer);
+    clearTimeout(this.hinting);
+    clearTimeout(this.preparing);
+    this.strip.stop();
     this.outbox?.removeEventListener("saved", this.onsaved);
     this.outbox?.send();
     this.status.stop();

@@ -3,6 +3,7 @@
 
 import { element, helpDialog, life, pictureUrl, sheet } from "./base.js";
 import { Drawing } from "./drawing.js";
+import { mark, nearest } from "./hits.js";
 
 const styleSheets = await Promise.all([sheet("base.css"), sheet("points.css")]);
 const CLOSE = 10; // px within which a dot is found under the pointer
@@ -45,6 +46,7 @@ class Points {
   }
 
   start() {
+    this.seen = "";
     try {
       this.drawing = new Drawing(this.canvas);
     } catch (error) {
@@ -108,7 +110,10 @@ class Points {
     const { clientWidth: width, clientHeight: height } = this.stage;
     if (!width || !this.data) return;
     this.size = { width, height, side: 0.96 * Math.min(width, height) * this.view.zoom };
-    this.drawing?.paint(this.size, this.view, this.data.palette, this.hiddenNumbers(), Boolean(this.lasso));
+    // A million dots are only drawn anew when they look different; a growing lasso or a rerun is no reason.
+    const seen = JSON.stringify([this.size, this.view, this.data.palette, [...this.hidden], Boolean(this.lasso), this.drawing?.changes, devicePixelRatio]);
+    if (seen !== this.seen) this.drawing?.paint(this.size, this.view, this.data.palette, this.hiddenNumbers(), Boolean(this.lasso));
+    this.seen = seen;
     this.paintLasso();
     this.say();
   }
@@ -200,30 +205,8 @@ class Points {
     this.refresh();
   }
 
-  // Marks what is inside, by the even-odd rule; Python decides again on the exact positions.
   choose() {
-    const { n, at, group, chosen } = this.dots;
-    const corners = this.lasso.map(([u, v]) => [u * 65535, v * 65535]);
-    const [xs, ys] = [corners.map((c) => c[0]), corners.map((c) => c[1])];
-    const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-    const off = new Uint8Array(256);
-    for (const i of this.hiddenNumbers()) off[i] = 1;
-    let count = 0;
-    for (let i = 0; i < n; i++) {
-      chosen[i] = 0;
-      const x = at[2 * i];
-      const y = at[2 * i + 1];
-      if (x < left || x > right || y < low || y > high || off[group[i]]) continue;
-      let inside = false;
-      for (let a = 0, b = xs.length - 1; a < xs.length; b = a++) {
-        if (ys[a] > y !== ys[b] > y && x < ((xs[b] - xs[a]) * (y - ys[a])) / (ys[b] - ys[a]) + xs[a]) inside = !inside;
-      }
-      if (inside) {
-        chosen[i] = 1;
-        count++;
-      }
-    }
-    this.chosenCount = count;
+    this.chosenCount = mark(this.dots, this.lasso, this.hiddenNumbers());
     this.drawing?.choose(this.dots);
   }
 
@@ -293,21 +276,7 @@ class Points {
 
   hover(event) {
     if (!this.dots || this.path || this.panning) return;
-    const [u, v] = this.toUnits(event);
-    const { at, group, n } = this.dots;
-    const off = new Uint8Array(256);
-    for (const i of this.hiddenNumbers()) off[i] = 1;
-    let best = -1;
-    let nearest = ((CLOSE / this.size.side) * 65535) ** 2;
-    for (let i = 0; i < n; i++) {
-      const x = at[2 * i] - u * 65535;
-      const y = at[2 * i + 1] - v * 65535;
-      const far = x * x + y * y;
-      if (far < nearest && !off[group[i]]) {
-        nearest = far;
-        best = i;
-      }
-    }
+    const best = nearest(this.dots, this.toUnits(event), CLOSE / this.size.side, this.hiddenNumbers());
     this.point(best, event);
   }
 

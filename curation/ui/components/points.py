@@ -15,7 +15,7 @@ from curation.workspace import Workspace
 _mount = base.component("points")
 # Okabe and Ito, "Color Universal Design", 2008, without black: told apart by colour-blind eyes.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800")
-GREY = "#8b929b"
+GREY = "#8b929b66"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _nothing() -> None:
 
 
 def group_colours(labels: Sequence[str], palette: Sequence[str] = PALETTE) -> list[str]:
-    """A colour for each group, as #rrggbb; what stands for no group, or for many, is grey."""
+    """A colour for each group, as #rrggbb; what stands for no group, or for many, is a faint grey, #rrggbbaa."""
     grey = [label == scatter.NO_GROUP or label.endswith(" smaller groups") for label in labels]
     few = len(labels) - sum(grey) <= len(palette)
     chosen = iter(palette) if few else map(_hue, range(len(labels)))
