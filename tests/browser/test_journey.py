@@ -41,9 +41,21 @@ def test_from_folder_to_files(chromium, serve, photographs, tmp_path):
     recent.remember(Workspace.create(tmp_path / "other", roots={"images": photographs}))
     app = serve(REPOSITORY / "app.py")
     page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    try:
+        click_through(page, app.url, photographs)
+    except Exception:
+        page.screenshot(path=tmp_path / "failed.png")
+        print(f"the page as it was: {tmp_path / 'failed.png'}")
+        raise
+    finally:
+        page.close()
+
+
+def click_through(page, url: str, photographs: Path) -> None:
+    """Every step of the main job, as a person would take it."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(app.url)
+    page.goto(url)
 
     def go(name: str) -> None:
         page.get_by_role("link", name=name, exact=True).first.click()
@@ -92,4 +104,3 @@ def test_from_folder_to_files(chromium, serve, photographs, tmp_path):
         page.get_by_text("Download ZIP").click()
     assert Path(download.value.path()).read_bytes()[:2] == b"PK"
     assert errors == []
-    page.close()
