@@ -11,18 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy as sa
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.ledger import Ledger, events
 from curation.workspace import PAIRS, Workspace
 
 EXCLUSIONS = pa.schema({"image_id": pa.int32(), "reason": pa.string()})
 POLICIES = ("decided", "verdicts", "ignore")
 PAIR = r"^(?P<a>[0-9]{1,10})-(?P<b>[0-9]{1,10})$"
 MEASURES = ("exact", "phash", "phash_mirror", "cosine")
-_EVENT = ("position", "event_id", "kind", "subject", "verdict", "reviewer", "note")
 
 
 def exclusions(workspace: Workspace, *, duplicates: str = "decided", until: int | None = None) -> pa.Table:
@@ -113,7 +110,7 @@ def verdicts(workspace: Workspace, *, until: int | None = None) -> pd.DataFrame:
     Raises:
         CurationError: an event is about no pair of images of this workspace.
     """
-    said = standing(workspace.ledger, "pair", until=until)
+    said = workspace.ledger.standing("pair", until=until)
     parts = pc.extract_regex(pa.array(said["subject"], pa.string()), PAIR)
     good = pc.is_valid(parts).to_numpy(zero_copy_only=False)
     count = workspace.images(["image_id"]).num_rows if len(said) else 0
@@ -130,30 +127,8 @@ def verdicts(workspace: Workspace, *, until: int | None = None) -> pd.DataFrame:
     return said.drop_duplicates(["image_a", "image_b"], keep="last", ignore_index=True)
 
 
-def standing(ledger: Ledger, kind: str, *, until: int | None = None) -> pd.DataFrame:
-    """Events of a kind that were not undone, in order, as `Ledger.events` gives them but only their short columns.
-
-    Columns position, event_id, subject, verdict, reviewer, note.
-    """
-    query = sa.select(*(events.c[name] for name in _EVENT)).order_by(events.c.position)
-    query = query.where(events.c.workspace == ledger.workspace, events.c.kind.in_([kind, "undo"]))
-    if until is not None:
-        query = query.where(events.c.position <= until)
-    with ledger.reading() as connection:
-        rows = [tuple(row) for row in connection.execute(query).all()]
-    frame = pd.DataFrame(rows, columns=list(_EVENT)).astype({"position": np.int64})
-    undone: set[str] = set()
-    undos = frame[frame["kind"] == "undo"]
-    # A later undo is settled before the event it speaks of, which may be an undo itself.
-    for event_id, subject in zip(undos["event_id"][::-1], undos["subject"][::-1], strict=True):
-        if event_id not in undone:
-            undone.add(subject)
-    here = (frame["kind"] == kind) & ~frame["event_id"].isin(undone)
-    return frame[here].drop(columns="kind").reset_index(drop=True)
-
-
 def _by_people(workspace: Workspace, until: int | None, count: int) -> pd.DataFrame:
-    said = standing(workspace.ledger, "exclude", until=until).drop_duplicates("subject", keep="last")
+    said = workspace.ledger.standing("exclude", until=until).drop_duplicates("subject", keep="last")
     said = said[said["verdict"] == "exclude"]
     number = said["subject"].str.fullmatch("[0-9]{1,10}")
     if not number.all():

@@ -7,11 +7,13 @@ decisions can be rebuilt from them at any earlier position.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
@@ -139,10 +141,7 @@ class Ledger:
         if wanted is not None:
             query = query.where(events.c.kind.in_(sorted(wanted | {"undo"})))
         with self.reading() as connection:
-            rows = [
-                Event(**{k: v for k, v in row.items() if k != "workspace"})
-                for row in connection.execute(query).mappings()
-            ]
+            rows = [_event(row) for row in connection.execute(query).mappings()]
         if undone:
             return [e for e in rows if wanted is None or e.kind in wanted]
         gone: set[str] = set()
@@ -151,13 +150,55 @@ class Ledger:
                 gone.add(event.subject)
         return [e for e in rows if e.kind != "undo" and e.event_id not in gone and (wanted is None or e.kind in wanted)]
 
+    def last(self, kinds: str | Iterable[str], *, accept: Callable[[Event], bool] = lambda event: True) -> Event | None:
+        """The newest event of these kinds that stands and that `accept` takes; reads back only as far as it must."""
+        wanted = {kinds} if isinstance(kinds, str) else set(kinds)
+        query = sa.select(events).where(events.c.workspace == self.workspace).order_by(events.c.position.desc())
+        query = query.where(events.c.kind.in_(sorted(wanted | {"undo"})))
+        gone: set[str] = set()
+        with self.reading() as connection:
+            for row in connection.execution_options(yield_per=200).execute(query).mappings():
+                event = _event(row)
+                if event.event_id in gone:
+                    continue
+                if event.kind == "undo":
+                    gone.add(event.subject)
+                elif accept(event):
+                    return event
+        return None
+
     def latest(self, kind: str, *, until: int | None = None) -> dict[str, Event]:
         """The last event that stands for each subject of a kind."""
         return {event.subject: event for event in self.events(kind, until=until)}
 
+    def standing(self, kind: str, *, until: int | None = None) -> pd.DataFrame:
+        """Events of a kind that were not undone, in order, without an object for each: for many of them.
+
+        Columns position (int64), event_id, subject, verdict, reviewer, note.
+        """
+        columns = ("position", "event_id", "kind", "subject", "verdict", "reviewer", "note")
+        query = sa.select(*(events.c[name] for name in columns)).order_by(events.c.position)
+        query = query.where(events.c.workspace == self.workspace, events.c.kind.in_([kind, "undo"]))
+        if until is not None:
+            query = query.where(events.c.position <= until)
+        with self.reading() as connection:
+            rows = [tuple(row) for row in connection.execute(query).all()]
+        frame = pd.DataFrame(rows, columns=list(columns)).astype({"position": np.int64})
+        undone: set[str] = set()
+        undos = frame[frame["kind"] == "undo"]
+        for event_id, subject in zip(undos["event_id"][::-1], undos["subject"][::-1], strict=True):
+            if event_id not in undone:
+                undone.add(subject)
+        here = (frame["kind"] == kind) & ~frame["event_id"].isin(undone)
+        return frame[here].drop(columns="kind").reset_index(drop=True)
+
     def _position(self, connection: sa.Connection) -> int:
         query = sa.select(sa.func.max(events.c.position)).where(events.c.workspace == self.workspace)
         return connection.execute(query).scalar() or 0
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    return Event(**{key: value for key, value in row.items() if key != "workspace"})
 
 
 def _insert(dialect: str) -> Any:

@@ -42,11 +42,12 @@ if not found:
     st.text("Pairs that may be one picture show here side by side, one after the other.")
     st.stop()
 
-pairs = verdicts.queue(workspace, order=order, class_name=class_name, between_splits=across)
+pairs = verdicts.queue(workspace, order=order, class_name=class_name, between_splits=across, decided=True)
 counts = verdicts.counts(workspace)
 with st.sidebar:
     told = {word: counts[word] for word in ("left", *verdicts.VERDICTS) if counts[word] or word == "left"}
     st.caption(" · ".join(f"{value:,} {word}" for word, value in told.items()))
+    frame.undo_button(workspace, ("pair",))
     if counts["overruled"]:
         st.caption(f"{counts['overruled']:,} verdicts overrule the rule")
 pair_viewer(
@@ -54,6 +55,7 @@ pair_viewer(
     key="pairs",
     workspace=workspace,
     reviewer=frame.reviewer(),
+    queue=f"{order}/{class_name}/{across}",
     empty=(
         "Nothing to decide",
         "No pair is near enough to ask you. Every pair that was looked at is far from undecided.",

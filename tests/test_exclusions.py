@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.exclusions import EXCLUSIONS, exclusions, standing
+from curation.exclusions import EXCLUSIONS, exclusions
 from curation.ledger import Event
 from curation.workspace import IMAGES, PAIRS, Workspace
 
@@ -200,4 +200,4 @@ def test_standing_events_are_those_of_the_ledger(make, acts, until):
     workspace.ledger.append(made)
     for position in (None, until):
         expected = [e.event_id for e in workspace.ledger.events("pair", until=position)]
-        assert standing(workspace.ledger, "pair", until=position)["event_id"].tolist() == expected
+        assert workspace.ledger.standing("pair", until=position)["event_id"].tolist() == expected

@@ -73,6 +73,20 @@ def test_replay_to_any_position(ledger):
     assert ledger.latest("flag")["1"].verdict == "flag"
 
 
+def test_the_last_event_that_stands(ledger):
+    first, second, other = flag(1), flag(2), flag(3, who="bert")
+    assert ledger.last("flag") is None
+    ledger.append([first, second, other, Event(reviewer="a", kind="pair", subject="1-2", verdict="related")])
+    assert ledger.last("flag").event_id == other.event_id
+    assert ledger.last("flag", accept=lambda e: e.reviewer == "anna").event_id == second.event_id
+    ledger.undo(other.event_id, reviewer="anna")
+    ledger.undo(second.event_id, reviewer="anna")
+    assert ledger.last(["flag"]).event_id == first.event_id
+    undo = ledger.events("undo", undone=True)[-1]
+    ledger.undo(undo.event_id, reviewer="anna")
+    assert ledger.last("flag").event_id == second.event_id
+
+
 def test_kinds_do_not_mix(ledger):
     ledger.append([flag(1), Event(reviewer="a", kind="pair", subject="1-2", verdict="duplicate")])
     assert set(ledger.latest("pair")) == {"1-2"}

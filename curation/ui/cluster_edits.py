@@ -81,15 +81,11 @@ def panel(
     edited = st.session_state.get("edited")
     if edited and edited[:2] == (name, class_name) and edited[2] in numbers:
         _edit_one(edited[2], numbers, title, act, edits)
-    last = last_edit(workspace, name, class_name)
-    if last is not None:
-        what = last.kind.removeprefix("cluster.")
-        st.button(
-            f"Undo {what} by {frame.plain(last.reviewer)}",
-            type="tertiary",
-            icon=":material/undo:",
-            on_click=lambda: workspace.ledger.undo(last.event_id, reviewer=frame.reviewer()),
-        )
+    frame.undo_button(
+        workspace,
+        ("cluster.name", "cluster.merge", "cluster.split", "cluster.move"),
+        accept=lambda event: event.subject.startswith(f"{name}/") and event.subject.split("/", 2)[2] == class_name,
+    )
 
 
 def _edit_one(
@@ -114,17 +110,6 @@ def _edit_one(
         with st.container(horizontal=True, vertical_alignment="bottom"):
             parts = st.number_input("Split into parts", 2, 12, 2, key=f"parts{key}")
             st.button("Split", on_click=lambda: act(edits.split, number, parts=int(parts)))
-
-
-def last_edit(workspace: Workspace, name: str, class_name: str) -> Any:
-    """The last edit of a class's clusters that stands."""
-    kinds = ("cluster.name", "cluster.merge", "cluster.split", "cluster.move")
-    mine = [
-        e
-        for e in workspace.ledger.events(kinds)
-        if e.subject.startswith(f"{name}/") and e.subject.split("/", 2)[2] == class_name
-    ]
-    return mine[-1] if mine else None
 
 
 def quality(workspace: Workspace, recipe: dict[str, Any], class_name: str) -> None:

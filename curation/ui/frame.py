@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +12,7 @@ from typing import NoReturn
 import streamlit as st
 
 from curation import jobs
+from curation.ledger import Event
 from curation.ui import recent
 from curation.workspace import Workspace
 
@@ -92,6 +94,23 @@ def current() -> Workspace:
     if not chosen:
         empty("No workspace yet", "A workspace holds what is known about one set of pictures.", "start", "Start here")
     return recent.open_workspace(chosen)
+
+
+def undo_button(
+    workspace: Workspace, kinds: tuple[str, ...], *, accept: Callable[[Event], bool] = lambda event: True
+) -> None:
+    """Takes back the last decision of these kinds that stands; shown only when there is one."""
+    last = workspace.ledger.last(kinds, accept=accept)
+    if last is not None:
+        what = last.verdict if last.kind == "pair" else last.kind.removeprefix("cluster.")
+        st.button(
+            f"Undo {plain(what)} by {plain(last.reviewer)}",
+            type="tertiary",
+            icon=":material/undo:",
+            on_click=workspace.ledger.undo,
+            args=(last.event_id,),
+            kwargs={"reviewer": reviewer()},
+        )
 
 
 def choose(workspace: Workspace) -> None:

@@ -57,12 +57,14 @@ def find(workspace_id: str) -> Path:
 def open_workspace(workspace_id: str) -> Workspace:
     """An open, shared Workspace for a listed id; one ledger connection pool a workspace."""
     try:
-        return _open(str(find(workspace_id)))
+        path = find(workspace_id)
+        return _open(str(path), (path / "workspace.json").stat().st_mtime_ns)
     except CurationError:
         _open.cache_clear()
         raise
 
 
 @lru_cache(maxsize=64)
-def _open(path: str) -> Workspace:
+def _open(path: str, written: int) -> Workspace:
+    # `written` is part of the key only: a folder that was made anew is another workspace.
     return Workspace(path)

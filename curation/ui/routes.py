@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import socket
@@ -213,12 +214,23 @@ routes = [
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """Make answers prompt: no delayed packets, pages' packages loaded, and left out of garbage collection."""
     _send_at_once()
-    import pandas  # noqa: F401
-    import pyarrow.compute  # noqa: F401
+    threading.Thread(target=_warm, daemon=True).start()
+    yield {}
 
+
+def _warm() -> None:
+    """Load what pages need (not torch), so that the first visit to a page does not pay for it; then spare the GC."""
+    for name in (
+        "pandas",
+        "pyarrow.compute",
+        "plotly.graph_objects",
+        "plotly.subplots",
+        "sklearn.cluster",
+        "sklearn.metrics",
+    ):
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    yield {}
 
 
 def _send_at_once() -> None:

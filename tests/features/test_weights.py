@@ -45,7 +45,7 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path, legacy):
     mark = tmp_path / "ran"
     content = {"state_dict": {"a": Malicious(f"touch {mark}")}}
     if legacy:
-        (tmp_path / "bad.pth").write_bytes(pickle.dumps(content))
+        (tmp_path / "bad.pth").write_bytes(pickle.dumps(content, protocol=2))
     else:
         torch.save(content, tmp_path / "bad.pth")
         assert zipfile.is_zipfile(tmp_path / "bad.pth")

@@ -155,6 +155,6 @@ def marks(workspace: Workspace, position: int) -> tuple[frozenset[int], frozense
     """Ids of the images that are flagged and of those excluded, at a position of the ledger."""
     sets = []
     for kind in KINDS:
-        latest = workspace.ledger.latest(kind, until=position)
-        sets.append(frozenset(int(subject) for subject, event in latest.items() if event.verdict == kind))
+        last = workspace.ledger.standing(kind, until=position).drop_duplicates("subject", keep="last")
+        sets.append(frozenset(last["subject"][last["verdict"] == kind].astype(int)))
     return sets[0], sets[1]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curation import exclusions
 from curation.ui.components import base
 from curation.workspace import Workspace
 
@@ -90,9 +91,9 @@ def pending(workspace: Workspace, pairs: pa.Table, position: int | None = None) 
 @lru_cache(maxsize=8)
 def _decided(workspace: Workspace, position: int) -> np.ndarray:
     """Pairs with a verdict as image_a * 2**32 + image_b, int64."""
-    subjects = workspace.ledger.latest("pair", until=position)
-    ids = np.array([subject.split("-") for subject in subjects], dtype=np.int64).reshape(-1, 2)
-    return ids[:, 0] << 32 | ids[:, 1]
+    said = exclusions.verdicts(workspace, until=position)
+    first, second = (said[c].to_numpy().astype(np.int64) for c in ("image_a", "image_b"))
+    return first << 32 | second
 
 
 def _batch(workspace: Workspace, pairs: pa.Table) -> dict[str, Any]:
