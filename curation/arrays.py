@@ -227,6 +227,16 @@ class Features:
             self._verify(index)
             yield ids, self._map(index)[ids - index * self.shard_rows].astype(np.float32)
 
+    def verify(self) -> Features:
+        """Compare every shard with the SHA-256 it was written with; stages call this before they build on features.
+
+        Raises:
+            CurationError: a shard's bytes are not those that were written.
+        """
+        for index in range(len(self._sidecars)):
+            self._verify(index)
+        return self
+
     def _read_sidecars(self) -> list[dict[str, Any]]:
         expected = -(-self.images // self.shard_rows)
         missing = [i for i in range(expected) if not array_path(self._folder, i).is_file()]

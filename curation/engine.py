@@ -61,7 +61,7 @@ def _run_pool(function: Callable[[Any], Any], shards: Iterable[Any], workers: in
     # Spawned, never forked: a forked child would inherit locks, threads and listening sockets.
     context = multiprocessing.get_context("spawn")
     waiting = iter(shards)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
         running: dict[Any, Any] = {}
         try:
             while True:
@@ -108,7 +108,7 @@ def _run_ray(function: Callable[[Any], Any], shards: Iterable[Any], workers: int
 _END: Any = object()
 
 
-def _die_with(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Ask Linux to end this worker when its parent is killed, so that no orphan keeps working."""
     try:
         import ctypes

@@ -94,7 +94,7 @@ def cluster(
         CurationError: no such features, or they are not finite numbers.
     """
     _check(clusters, attributes, merge, n_init)
-    found = Features(workspace, features)
+    found = Features(workspace, features).verify()
     name = files.check_name(name or features, "the name of the clusters")
     attributes = clusters if merge == "none" else attributes
     settings = Settings(features, found.recipe_digest, clusters, attributes, merge, seed, n_init)

@@ -62,7 +62,7 @@ def project(
         raise ArgumentError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
     default = f"{features}-{method}" + (f"-{files.slug(class_name)}" if class_name is not None else "")
     name = files.check_name(name or default, "the name of the map")
-    found = Features(workspace, features)
+    found = Features(workspace, features).verify()
     ids = found.ids if class_name is None else np.sort(members.of_class(workspace, found, class_name))
     if not len(ids):
         raise CurationError(f"features {features!r} hold 0 of {found.images:,} images: nothing to lay out")

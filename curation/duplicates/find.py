@@ -125,11 +125,11 @@ def _check(scope: str, phash_radius: int, neighbours: int) -> None:
 def _features(workspace: Workspace, name: str | None) -> tuple[Features | None, list[str]]:
     """The features to use, and what to say where there are none."""
     if name is not None:
-        return Features(workspace, name), []
+        return Features(workspace, name).verify(), []
     notes = []
     for known in workspace.feature_names():
         try:
-            return Features(workspace, known), notes
+            return Features(workspace, known).verify(), notes
         except CurationError as error:
             notes.append(f"features {known!r} were not used: {error}")
     return None, [*notes, "no features: only hashes were compared; run `extract`, then this again, to find more"]

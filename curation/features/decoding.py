@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.engine import _die_with
+from curation.engine import die_with_parent
 from curation.errors import CurationError
 from curation.features.transforms import Transform
 
@@ -85,7 +85,7 @@ _transform: Transform
 
 def _start(shared: Any, shape: tuple[int, ...], transform: Transform, parent: int) -> None:
     global _memory, _transform
-    _die_with(parent)
+    die_with_parent(parent)
     _memory = np.frombuffer(shared, np.uint8).reshape(shape)
     _transform = transform
 

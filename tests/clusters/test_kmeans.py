@@ -217,3 +217,13 @@ def test_recipe_says_how_to_make_the_clusters_again(animals):
     assert {key: recipe[key] for key in asked} == asked
     assert len(recipe["features_digest"]) == len(recipe["inputs"]) == 64
     assert sorted(recipe["silhouettes"]) == ["ant", "bee", "cat", "dog"]
+
+
+def test_a_shard_with_other_bytes_is_named_before_anything_is_clustered(animals):
+    shard = animals.path / "features" / "f" / "00000.npy"
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(CurationError, match=r"00000\.npy.*SHA-256"):
+        kmeans.cluster(animals, features="f")
+    assert animals.cluster_names() == []
