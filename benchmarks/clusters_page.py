@@ -2,9 +2,9 @@
 
     python -m benchmarks.clusters_page
 
-A synthetic workspace of 1,000 classes is made in a temporary folder (rows, features, clusters and a map; no pictures). Prints the
-seconds from the click to the first row of clusters, and their ratio: opening a page must not depend on how many
-images there are.
+A synthetic workspace of 1,000 classes is made in a temporary folder (rows, features, clusters and a map; no pictures).
+Prints the seconds from the click to the first row of clusters, and their ratio: opening a page must not depend on how
+many images there are.
 """
 
 from __future__ import annotations
