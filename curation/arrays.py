@@ -191,6 +191,11 @@ class Features:
         """SHA-256 of the recipe, for recipes of what is made from these features."""
         return digest(self.recipe)
 
+    @property
+    def inputs_digest(self) -> str:
+        """SHA-256 of the recipe and of every shard's bytes; another one as soon as any feature is another."""
+        return digest({"recipe": self.recipe, "shards": [sidecar["sha256"] for sidecar in self._sidecars]})
+
     def __len__(self) -> int:
         return len(self.ids)
 

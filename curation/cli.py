@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from curation import jobs
+from curation import console
+from curation.console import finish, run_stage
 from curation.engine import Progress
-from curation.errors import Cancelled, CurationError
+from curation.files import check_name
 from curation.workspace import Workspace
 
 app = typer.Typer(
@@ -33,80 +29,6 @@ Backend = Annotated[str, typer.Option(help="Where shards run: processes or ray."
 Seed = Annotated[int, typer.Option(help="Every random draw comes from it.")]
 
 
-_arguments: ContextVar[list[str]] = ContextVar("arguments")
-
-
-class _Printer:
-    """A progress bar on a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        self.bar: Any = None
-        self.said = (-1, "")
-
-    def __call__(self, done: int, total: int, message: str) -> None:
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            if self.bar is None or self.bar.total != total:
-                self.close()
-                self.bar = tqdm(total=total, unit="", file=sys.stderr)
-            self.bar.set_description(message, refresh=False)
-            self.bar.update(done - self.bar.n)
-            return
-        now = (int(20 * done / max(total, 1)), message)
-        if now != self.said:
-            self.said = now
-            print(f"{message}: {done:,} of {total:,}", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
-
-
-@contextmanager
-def _as_job(workspace: Workspace, job: int | None) -> Iterator[tuple[Progress, dict[str, Any]]]:
-    """Run a stage as a job: the page shows what the shell does, and the other way round."""
-    kind, *argv = [a for a in _arguments.get() if a != "--json"]
-    printer = _Printer()
-    with jobs.track(workspace, kind, argv, job) as running:
-
-        def progress(done: int, total: int, message: str) -> None:
-            printer(done, total, message)
-            running(done, total, message)
-
-        try:
-            yield progress, running.result
-        finally:
-            printer.close()
-
-
-def _finish(result: dict[str, Any], as_json: bool) -> None:
-    """Print a stage's summary; exit code 3 says that some inputs were set aside."""
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False))
-    else:
-        for key, value in result.items():
-            if isinstance(value, list):
-                for item in value:
-                    print("  " + ("  ".join(map(str, item.values())) if isinstance(item, dict) else str(item)))
-            elif not isinstance(value, dict):
-                print(
-                    f"{key.replace('_', ' ')}: {value:,}"
-                    if isinstance(value, int)
-                    else f"{key.replace('_', ' ')}: {value}"
-                )
-    if result.get("set_aside"):
-        raise typer.Exit(3)
-
-
-def _stage(folder: Path, job: int | None, as_json: bool, stage: Callable[..., dict[str, Any]], **options: Any) -> None:
-    workspace = Workspace(folder)
-    with _as_job(workspace, job) as (progress, result):
-        result.update(stage(workspace, progress=progress, **options))
-    _finish(result, as_json)
-
-
 @app.command()
 def init(
     folder: Folder,
@@ -123,7 +45,7 @@ def init(
 
     Workspace.create(folder, name=name, roots={"images": images})
     options = {"table": table} if table else {}
-    _stage(folder, job, as_json, read, layout=layout, workers=workers, **options)
+    run_stage(folder, job, as_json, read, layout=layout, workers=workers, **options)
 
 
 @app.command()
@@ -142,7 +64,7 @@ def extract(
     """Extract features of every usable picture, in resumable shards."""
     from curation.features.extract import extract as stage
 
-    _stage(
+    run_stage(
         folder,
         job,
         as_json,
@@ -174,7 +96,7 @@ def cluster(
     """Cluster the features inside each class and merge the clusters into attributes."""
     from curation.clusters.kmeans import cluster as stage
 
-    _stage(
+    run_stage(
         folder,
         job,
         as_json,
@@ -211,7 +133,7 @@ def sweep(
         progress(1, 2, f"Trying seeds: {class_name}")
         return table | {"class": class_name, "stability": quality.stability(workspace, clusters=clusters, **options)}
 
-    _stage(folder, job, as_json, stage)
+    run_stage(folder, job, as_json, stage)
 
 
 @app.command("map")
@@ -227,7 +149,7 @@ def map_(
     """Lay features out in two dimensions, for a whole workspace or one class."""
     from curation.clusters.maps import project
 
-    _stage(folder, job, as_json, project, features=features, method=method, class_name=class_name, seed=seed)
+    run_stage(folder, job, as_json, project, features=features, method=method, class_name=class_name, seed=seed)
 
 
 @app.command()
@@ -241,7 +163,7 @@ def duplicates(
     """Find exact copies and near duplicates, within the workspace and between its splits."""
     from curation.duplicates.find import find
 
-    _stage(folder, job, as_json, find, features=features, workers=workers)
+    run_stage(folder, job, as_json, find, features=features, workers=workers)
 
 
 @app.command()
@@ -266,13 +188,13 @@ def split(
         progress(0, 1, "carving a split")
         return make(workspace, recipe=recipe, name=name, clusters=clusters, parameters=parameters)
 
-    _stage(folder, job, as_json, stage)
+    run_stage(folder, job, as_json, stage)
 
 
 @app.command()
 def export(
     folder: Folder,
-    split: Annotated[str, typer.Argument(metavar="SPLIT", help="Name of a split.")],
+    splits: Annotated[list[str], typer.Argument(metavar="SPLIT", help="Name of a split, or of several.")],
     formats: Annotated[
         list[str],
         typer.Option("--format", help="glt-json, csv, parquet, imagenet-lt-txt or folder; may be given several times."),
@@ -295,9 +217,21 @@ def export(
 
     def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
         options = {"link": "copy" if copy else "link", "absolute": absolute, "pictures_in_zip": pictures_in_zip}
-        return write(workspace, split, formats=formats, out=out, progress=progress, **options)
+        several = len(splits) > 1
+        made = [
+            write(
+                workspace,
+                split,
+                formats=formats,
+                out=out / split if out and several else out,
+                progress=progress,
+                **options,
+            )
+            for split in splits
+        ]
+        return {"exports": made, "set_aside": sum(m["set_aside"] for m in made)} if several else made[0]
 
-    _stage(folder, job, as_json, stage)
+    run_stage(folder, job, as_json, stage)
 
 
 @app.command()
@@ -309,7 +243,26 @@ def rebuild(
     """Make an export's files again from its manifest and verify their hashes."""
     from curation.export import rebuild as again
 
-    _finish(again(manifest, out=out), as_json)
+    finish(again(manifest, out=out), as_json)
+
+
+@app.command()
+def verify(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="EXPORT", help="Name of an export of the workspace.")],
+    job: JobId = None,
+    as_json: Json = False,
+) -> None:
+    """Rebuild an export of a workspace and verify its hashes."""
+    from curation.export import rebuild as again
+
+    def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
+        progress(0, 1, "rebuilding")
+        path = workspace.path / "exports" / check_name(name, "export") / "manifest.json"
+        found = again(path)
+        return {"export": name, "files": len(found["files"]), "made": path.stat().st_mtime_ns}
+
+    run_stage(folder, job, as_json, stage)
 
 
 @app.command("glt-carve")
@@ -324,7 +277,7 @@ def glt_carve(
     """Carve a cluster table into both ImageNet-GLT annotation files."""
     from curation.splits.carve_table import glt_carve as stage
 
-    _finish(stage(table, out=out, mode=mode, seed=seed, profile=profile), as_json)
+    finish(stage(table, out=out, mode=mode, seed=seed, profile=profile), as_json)
 
 
 @app.command()
@@ -345,7 +298,7 @@ def run(
 
     if source:
         pipeline.prepare(folder, source=source)
-    _stage(
+    run_stage(
         folder,
         job,
         as_json,
@@ -363,23 +316,9 @@ def status(folder: Folder, as_json: Json = False) -> None:
     """What a workspace holds."""
     from curation.pipeline import status as look
 
-    _finish(look(Workspace(folder)), as_json)
+    finish(look(Workspace(folder)), as_json)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; exit codes: 0 done, 1 failed, 2 wrong arguments, 3 finished but inputs were set aside."""
-    arguments = sys.argv[1:] if argv is None else argv
-    token = _arguments.set(arguments)
-    try:
-        app(args=arguments, prog_name="curation")
-    except SystemExit as end:  # how Typer says an exit code
-        return int(end.code or 0)
-    except CurationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except (Cancelled, KeyboardInterrupt) as stop:
-        print(f"stopped {stop}".rstrip() + ": run the same command again to go on", file=sys.stderr)
-        return 1
-    finally:
-        _arguments.reset(token)
-    return 0
+    return console.main(app, argv)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import CurationError
@@ -27,7 +28,7 @@ EDITS = ("cluster.merge", "cluster.move", "cluster.split")
 NAME = "cluster.name"
 
 
-def attribute_of(rank: np.ndarray, clusters: int, attributes: int) -> np.ndarray:
+def attribute_of(rank: np.ndarray, clusters: int | np.ndarray, attributes: int) -> np.ndarray:
     """Attribute of clusters by their rank of size: floor(rank * A' / K) with A' = min(A, K).
 
     With K = 6 and A = 3 these are the pairs of ImageNet-GLT (Tang et al., ECCV 2022, arXiv 2207.09504; repository
@@ -35,13 +36,14 @@ def attribute_of(rank: np.ndarray, clusters: int, attributes: int) -> np.ndarray
 
     Args:
         rank: integers from 0 (the largest cluster) to clusters - 1.
-        clusters: K, how many clusters the class has.
+        clusters: K, how many clusters the class has; of every rank's class where it is an array.
         attributes: A, how many attributes were asked for.
 
     Returns:
         int16, the shape of `rank`.
     """
-    return (np.asarray(rank, np.int64) * min(attributes, clusters) // max(clusters, 1)).astype(np.int16)
+    most = np.minimum(attributes, clusters)
+    return (np.asarray(rank, np.int64) * most // np.maximum(clusters, 1)).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,22 @@ def cluster_labels(workspace: Workspace, name: str, *, until: int | None = None)
 
 def ignored_events(workspace: Workspace, name: str, *, until: int | None = None) -> int:
     """How many edits of `name` do not apply: made on an earlier clustering, or on a cluster that is no more."""
+    if not _events(workspace, name, (*EDITS, NAME), until=until):
+        return 0  # without reading the clusters
     return len(replay(workspace, name, until=until).ignored)
+
+
+def relabelled(images: pa.Table, clusters: pa.Table) -> np.ndarray:
+    """Ids of the images whose class is another than that in which they were clustered, int32, in the clusters' order.
+
+    Their cluster and attribute are those of the other class, and mean nothing in the present one.
+
+    Args:
+        images: column class_name, all rows of the workspace up to the last image that is clustered.
+        clusters: columns image_id and class_name.
+    """
+    now = images["class_name"].cast(pa.string()).take(clusters["image_id"])
+    return clusters["image_id"].filter(pc.not_equal(now, clusters["class_name"].cast(pa.string()))).to_numpy()
 
 
 def highest_number(workspace: Workspace, name: str, class_name: str) -> int:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import platform
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,7 +22,7 @@ from curation import files
 from curation.engine import Progress, quiet
 from curation.errors import ArgumentError
 from curation.formats import image_folder, registry
-from curation.formats.annotations import Options, replacing_folder
+from curation.formats.annotations import Options
 from curation.manifest import (
     MANIFEST,
     MANIFEST_VERSION,
@@ -83,18 +82,18 @@ def export(
     annotations, places = annotate(recipe, table, inputs.images, report["classes"], roots)
     options = Options(link=link, locate=lambda path: workspace.image_file(*places(path)))
     target = Path(out) if out is not None else workspace.path / "exports" / split
-    with _replacing_export(target) as part:
+    with files.replacing_folder(target, check=_check_ours) as part:
         for done, kind in enumerate(chosen):
-            progress(done, len(chosen) + 1, f"{kind.title}")
+            progress(done, len(chosen) + 1, f"writing: {kind.title}")
             kind.write(annotations, part, TREE if kind.pictures else stem_of(split), options)
         write_results(part, report, files.read_table(workspace.path / "splits" / split / "left_out.parquet"))
         _write_inputs(part / "inputs", inputs, workspace.images(["image_id", "sha256"])["sha256"])
         lost = image_folder.missing(part / TREE) if (part / TREE).is_dir() else []
         manifest = _manifest(part, split, recipe, [kind.name for kind in chosen], link, roots, lost)
         files.write_json(part / MANIFEST, manifest)
-        progress(len(chosen), len(chosen) + 1, "ZIP")
+        progress(len(chosen), len(chosen) + 1, "writing: ZIP")
         archive = _pack(part, f"{split}.zip", pictures_in_zip) if zip else None
-    progress(len(chosen) + 1, len(chosen) + 1, "done")
+    progress(len(chosen) + 1, len(chosen) + 1, "writing: done")
     return {
         "split": split,
         "out": str(target),
@@ -110,27 +109,8 @@ def export(
 # -- below: the parts of an export folder ----------------------------------------------------------------------------
 
 
-@contextmanager
-def _replacing_export(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of an earlier export; other people's files are never touched.
-
-    Raises:
-        ArgumentError: there are files in `target` that no export of ours put there.
-    """
-    _check_ours(target)
-    fresh = target.with_name(f".{target.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        with replacing_folder(fresh) as part:
-            yield part
-        if target.exists():
-            shutil.rmtree(target)
-        fresh.rename(target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
 def _check_ours(target: Path) -> None:
+    """Raises ArgumentError when there are files in `target` that no export of ours put there."""
     if not target.exists():
         return
     there = sorted(p.name for p in target.iterdir()) if target.is_dir() else [target.name]

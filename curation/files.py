@@ -9,8 +9,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ import pyarrow.parquet as pq
 from curation.errors import ArgumentError, CurationError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+DAY = 86_400.0
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -31,15 +36,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A fixed-length name, since the final one may already use all 255 bytes a file name can have.
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    _sweep_daily(path.parent, int(time.time() // DAY))
+    part = _beside(path)
     try:
         yield part
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _NO_SPACE:
             free = shutil.disk_usage(path.parent).free
             raise CurationError(
                 f"no space left on the disk while writing {path} ({free:,} bytes free): "
@@ -48,6 +53,46 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: str | Path, *, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; move it into place, whole, only when the block ends without an error.
+
+    Args:
+        folder: where it goes.
+        check: raises when what lies at `folder` must stay; asked before the block, and again when something is found
+            there at its end. What it lets pass is removed. Nothing may be there when None.
+
+    Raises:
+        CurationError: `folder` is there already, or the disk is full.
+    """
+    folder, check = Path(folder), check or _absent
+    check(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep(folder.parent)
+    part = _beside(folder)
+    part.mkdir()
+    try:
+        yield part
+        _put(part, folder, check)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise CurationError(
+                f"no space left on the disk while writing {folder}: nothing was written; make room"
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove what killed runs left half written in `folder`: nobody has written to it for a day."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for path in [Path(entry.path) for entry in entries if _PART.fullmatch(entry.name)]:
+            with suppress(OSError):
+                if _last_written(path) < time.time() - DAY:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -115,3 +160,47 @@ def slug(text: str) -> str:
     """A short, safe and unique file name for any text (a class name in any script, say)."""
     plain = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:40]
     return f"{plain or 'x'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+# -- below: temporary names --------------------------------------------------------------------------------------------
+
+
+def _beside(path: Path) -> Path:
+    """A temporary path beside `path`; of fixed length, since the final name may use all 255 bytes a name can have."""
+    return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
+@lru_cache(maxsize=4096)
+def _sweep_daily(folder: Path, _day: int) -> None:
+    # Once a day and process: a folder of thumbnails is written to more often than it should be listed.
+    sweep(folder)
+
+
+def _last_written(path: Path) -> float:
+    """When a file, or any folder of a tree, was last changed, in seconds since 1970."""
+    return max(os.stat(place).st_mtime for place in (path, *(place for place, _, _ in os.walk(path))))
+
+
+def _absent(folder: Path) -> None:
+    if folder.exists():
+        raise CurationError(f"{folder} is there already: remove it or choose another name")
+
+
+def _put(part: Path, folder: Path, check: Callable[[Path], None]) -> None:
+    """Rename `part` to `folder`; what is there goes out of the way first, if `check` allows, and back on failure."""
+    moved: Path | None = None
+    while True:
+        try:
+            part.rename(folder)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                if moved is not None and not folder.exists():
+                    moved.rename(folder)
+                raise
+        check(folder)
+        # Another writer may have put it there just now: its own is as new as ours, and ours is the later one.
+        with suppress(FileNotFoundError):
+            moved = folder.rename(_beside(folder))
+    if moved is not None:
+        shutil.rmtree(moved, ignore_errors=True)

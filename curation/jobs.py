@@ -100,6 +100,8 @@ def resume(workspace: Workspace, job_id: int) -> None:
     job = get(workspace, job_id)
     if job.live:
         raise CurationError(f"job {job_id} is still {job.state}: cancel it first")
+    if not job.argv or Path(job.cwd, job.argv[0]).resolve() != workspace.path:
+        raise CurationError(f"job {job_id} was started on {job.argv[:1]}, not on {workspace.path}: start it anew")
     _update(workspace, job_id, state="queued", stop=False, created=time.time(), message="")
     _spawn(workspace, job_id)
 
@@ -269,7 +271,8 @@ def _spawn(workspace: Workspace, job_id: int) -> None:
     job = get(workspace, job_id)
     path = log_path(workspace, job_id)
     path.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "curation", job.kind, *job.argv, "--job", str(job_id), "--json"]
+    # -P: what lies in the working directory is never imported.
+    command = [sys.executable, "-P", "-m", "curation", job.kind, *job.argv, "--job", str(job_id), "--json"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(_HOME), os.environ.get("PYTHONPATH")]))}
     with open(path, "ab") as log:
         log.write(f"$ {json.dumps(command)}\n".encode())

@@ -26,7 +26,7 @@ def prepare(folder: str | Path, *, source: str) -> Workspace:
         pictures = folder.with_name(f"{folder.name}-pictures")
         if source == "imagenette":
             pictures /= "imagenette2-160"
-        pictures.mkdir(parents=True, exist_ok=True)
+        pictures.mkdir(parents=True, exist_ok=True)  # a root must be there; filled by the first step
     return Workspace.create(folder, name=SAMPLES.get(source, pictures.resolve().name), roots={"images": pictures})
 
 

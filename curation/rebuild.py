@@ -10,7 +10,7 @@ from typing import Any
 from curation import files
 from curation.errors import CurationError
 from curation.formats import image_folder, registry
-from curation.formats.annotations import Options, replacing_folder
+from curation.formats.annotations import Options
 from curation.manifest import MANIFEST, TREE, annotate, read_manifest, stem_of, write_results
 from curation.splits import recipes
 from curation.splits.digests import digest
@@ -112,7 +112,7 @@ def _pictures(manifest: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 
 def _keep(made: Path, folder: Path, out: Path) -> None:
-    with replacing_folder(out) as part:
+    with files.replacing_folder(out) as part:
         shutil.copytree(made, part, dirs_exist_ok=True)
         shutil.copytree(folder / "inputs", part / "inputs")
         shutil.copyfile(folder / MANIFEST, part / MANIFEST)

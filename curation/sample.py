@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,17 @@ def imagenette(folder: str | Path) -> Path:
 
     folder = Path(folder)
     done = folder / "imagenette2-160"
+    begun = folder / "fetching.json"
     if (folder / "done.json").is_file():
         return done
+    if done.is_dir() and (begun.is_file() or not any(done.iterdir())):
+        shutil.rmtree(done)  # unpacked in part: torchvision would take it for finished
     try:
-        Imagenette(root=str(folder), split="train", size="160px", download=not done.is_dir())
+        if not done.is_dir():
+            files.write_json(begun, {"source": "torchvision.datasets.Imagenette, 160px"})
+            Imagenette(root=str(folder), split="train", size="160px", download=True)
     except (OSError, RuntimeError) as error:
+        done.mkdir(parents=True, exist_ok=True)
         raise CurationError(
             f"Imagenette cannot be fetched from here ({error}): "
             f"fetch imagenette2-160.tgz by other means, unpack it as {done}, and open that folder"

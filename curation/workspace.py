@@ -6,6 +6,7 @@ are; a row names them by a root and a relative POSIX path.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections.abc import Mapping, Sequence
@@ -146,6 +147,11 @@ class Workspace:
         return self.meta["id"]
 
     @property
+    def key(self) -> str:
+        """Names this folder in URLs. A copy of a workspace has the same `id` and another key."""
+        return hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
+
+    @property
     def roots(self) -> dict[str, Path]:
         """Folders that pictures lie in, by name."""
         return {key: Path(root) for key, root in self.meta["roots"].items()}
@@ -205,7 +211,7 @@ class Workspace:
 
     def feature_names(self) -> list[str]:
         """Finished or unfinished feature sets, by name."""
-        return sorted(p.parent.name for p in self.path.glob("features/*/recipe.json"))
+        return self._folders("features/*/recipe.json")
 
     def cluster_names(self) -> list[str]:
         return sorted(p.stem for p in self.path.glob("clusters/*.parquet"))
@@ -214,4 +220,8 @@ class Workspace:
         return sorted(p.stem for p in self.path.glob("maps/*.parquet"))
 
     def split_names(self) -> list[str]:
-        return sorted(p.parent.name for p in self.path.glob("splits/*/split.parquet"))
+        return self._folders("splits/*/split.parquet")
+
+    def _folders(self, pattern: str) -> list[str]:
+        # A name with a dot in front is of a folder that is still being written.
+        return sorted(p.parent.name for p in self.path.glob(pattern) if not p.parent.name.startswith("."))

@@ -35,7 +35,7 @@ labels = {
     number: label for (owner, number), label in derived.cluster_labels(workspace, name).items() if owner == class_name
 }
 numbers = sorted(np.unique(cluster).tolist(), key=lambda c: (-(cluster == c).sum(), c))
-silhouettes = class_map.silhouettes(workspace, name, class_name)
+silhouettes = class_map.silhouettes(workspace, name, class_name, ids, cluster)
 
 
 def title(number: int) -> str:
@@ -77,6 +77,8 @@ with pictures:
 with side:
     cluster_edits.panel(workspace, name, class_name, numbers, title, result, edits)
     class_map.draw(workspace, recipe["features"], class_name, ids, cluster, title)
+    if left := derived.ignored_events(workspace, name):
+        st.caption(f"{left:,} earlier edits were made on another clustering and do not count")
     if note := recipe.get("notes", {}).get(class_name):
         st.caption(frame.plain(note))
     cluster_edits.quality(workspace, recipe, class_name)

@@ -8,6 +8,7 @@ from curation.ui import frame, tables
 from curation.ui.components.pairs import pair_viewer
 from curation.workspace import PAIRS
 
+MOST_FOLLOWED = 20_000
 ORDERS = {"uncertain": "closest to undecided", "closest": "most alike first"}
 
 workspace = frame.current()
@@ -55,6 +56,8 @@ pair_viewer(
     key="pairs",
     workspace=workspace,
     reviewer=frame.reviewer(),
+    # Joining a very long queue anew after every verdict would keep the server from everybody else.
+    notify=len(pairs) < MOST_FOLLOWED,
     queue=f"{order}/{class_name}/{across}",
     empty=(
         "Nothing to decide",

@@ -1,12 +1,8 @@
 """Write splits in the formats other programs read; download them; verify that they can be made again."""
 
-import json
-import subprocess
-import sys
-
 import streamlit as st
 
-from curation import files
+from curation import files, jobs
 from curation.formats import registry
 from curation.ui import frame
 
@@ -25,7 +21,7 @@ if not names:
     frame.empty("No splits yet", "Files are written from a saved split.", "splits", "Design a split")
 
 with st.sidebar:
-    split = st.selectbox("Split", names, key="split", persist_state="session")
+    splits = st.multiselect("Splits", names, default=names[:1], key="exported")
     chosen = st.pills(
         "Formats",
         list(registry.FORMATS),
@@ -41,24 +37,15 @@ with st.sidebar:
         "Export",
         type="primary",
         width="stretch",
-        disabled=not chosen or frame.busy(workspace, "export"),
+        disabled=not chosen or not splits or frame.busy(workspace, "export"),
         on_click=frame.start_job,
-        args=(workspace, "export", split),
+        args=(workspace, "export", *splits),
         kwargs={"format": chosen, "copy": copy or None, "absolute": absolute or None},
     )
 
 
-def verify(manifest: str) -> None:
-    """Rebuild in a process of its own: the server only waits."""
-    command = [sys.executable, "-m", "curation", "rebuild", manifest, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    last = (done.stdout.strip().splitlines() or ["{}"])[-1]
-    st.session_state["verified"] = (manifest, done.returncode, json.loads(last), done.stderr.strip())
-
-
-manifests = sorted(
-    workspace.path.glob("exports/*/manifest.json"), key=lambda p: (p.parent.name != split, p.parent.name)
-)
+checks = [job for job in jobs.listing(workspace, limit=100) if job.kind == "verify"]
+manifests = sorted(workspace.path.glob("exports/*/manifest.json"), key=lambda p: -p.stat().st_mtime)
 if not manifests:
     st.text("An export shows here with its files, their sizes and hashes. Every export has a manifest and a ZIP.")
     st.dataframe(
@@ -72,22 +59,22 @@ for path in manifests:
         if archive.is_file():
             label = f"Download ZIP, {archive.stat().st_size / 1e6:,.1f} MB"
             # Names are letters, digits, '.', '_' and '-' only (`files.check_name`).
-            address = f"/exports/{workspace.id}/{path.parent.name}.zip"
+            address = f"/exports/{workspace.key}/{path.parent.name}.zip"
             st.html(f'<a class="download" href="{address}" download>{label}</a>', width="content")
         st.button(
             "Verify",
             key=f"verify{path.parent.name}",
             icon=":material/fact_check:",
             help="Makes every file again from the manifest and compares hashes",
-            on_click=verify,
-            args=(str(path),),
+            disabled=frame.busy(workspace, "verify"),
+            on_click=frame.start_job,
+            args=(workspace, "verify", path.parent.name),
         )
-    held = st.session_state.get("verified")
-    if held and held[0] == str(path):
-        if held[1] == 0:
-            st.success(f"Rebuilt: all {len(manifest['files']):,} files have the hashes of the manifest.")
-        else:
-            st.error(frame.plain(held[3].removeprefix("error: ")))
+    check = next((c for c in checks if c.argv[1] == path.parent.name and c.started > path.stat().st_mtime), None)
+    if check is not None and check.state == "done":
+        st.success(f"Rebuilt: all {check.result['files']:,} files have the hashes of the manifest.")
+    elif check is not None and check.state == "failed":
+        st.error(frame.plain(check.message))
     st.dataframe(
         [{"file": entry["path"], "bytes": entry["bytes"], "SHA-256": entry["sha256"]} for entry in manifest["files"]],
         hide_index=True,

@@ -84,7 +84,7 @@ def neighbours(path: str, name: str, version: str, class_name: str) -> list[tupl
 
 
 groups, captions, seen = [], [], set()
-for query, near, similarity in neighbours(str(workspace.path), name, features.recipe_digest, class_name):
+for query, near, similarity in neighbours(str(workspace.path), name, f"{features.inputs_digest}{workspace.version()}", class_name):
     kept = [(i, s) for i, s in zip(near, similarity, strict=True) if i not in seen and i != query]
     if query in seen:
         continue

@@ -9,6 +9,8 @@ from curation.errors import CurationError
 from curation.ui import frame, overview, recent
 from curation.workspace import Workspace
 
+WHAT = "Of pictures; or a workspace; or a CSV or Parquet table of paths and labels"
+TABLES = (".csv", ".tsv", ".parquet")
 LAYOUTS = {
     "auto": "Find out by itself",
     "folders": "Class folders",
@@ -17,7 +19,7 @@ LAYOUTS = {
 }
 
 
-def begin(source: str, name: str) -> None:
+def begin(source: str, name: str, table: Path | None = None) -> None:
     """Make the workspace, start a job on it, and show it here: a sample gets the whole main job."""
     try:
         workspace = pipeline.prepare(recent.home() / "workspaces" / name, source=source)
@@ -30,8 +32,8 @@ def begin(source: str, name: str) -> None:
     if source in pipeline.SAMPLES:
         frame.start_job(workspace, "run", source=source)
     else:
-        layout = st.session_state.get("layout", "auto")
-        frame.start_job(workspace, "init", images=workspace.roots["images"], layout=layout)
+        layout = "table" if table else st.session_state.get("layout", "auto")
+        frame.start_job(workspace, "init", images=workspace.roots["images"], layout=layout, table=table)
 
 
 def begin_folder() -> None:
@@ -45,8 +47,10 @@ def begin_folder() -> None:
             frame.choose(Workspace(folder))
         except CurationError as error:
             st.session_state["start_error"] = str(error)
+    elif folder.suffix.lower() in TABLES and folder.is_file():
+        begin(str(folder.parent), overview.folder_name(folder.parent), table=folder)
     else:
-        begin(str(folder), overview.folder_name(str(folder)))
+        begin(str(folder), overview.folder_name(folder))
 
 
 if not recent.listing() and not st.session_state.get("sample_begun"):
@@ -56,10 +60,9 @@ if not recent.listing() and not st.session_state.get("sample_begun"):
 
 frame.title("Start", "Open pictures, and see how far their benchmark is")
 with st.sidebar:
-    st.text_input("Open a folder", key="folder", placeholder="/data/pictures", help="Of pictures, or a workspace")
+    st.text_input("Open a folder", key="folder", placeholder="/data/pictures", help=WHAT)
     with st.expander("More"):
         st.selectbox("Layout", list(LAYOUTS), format_func=LAYOUTS.get, key="layout")
-        st.caption("A CSV or Parquet table of paths and labels: `python -m curation init --layout table`")
         frame.reviewer_field()
     st.button("Read pictures in", width="stretch", on_click=begin_folder)
     with st.container(horizontal=True):
@@ -75,4 +78,9 @@ with st.sidebar:
 if message := st.session_state.pop("start_error", None):
     st.error(frame.plain(message))
 
-overview.show(frame.current())
+try:
+    workspace = frame.current()
+except CurationError:
+    st.text("Choose another workspace, or open a folder on the left.")  # why is said in the sidebar
+    st.stop()
+overview.show(workspace)

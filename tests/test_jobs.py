@@ -117,3 +117,21 @@ def test_rate_and_time_left(workspace, monkeypatch):
         row = jobs.get(workspace, job.job_id)
     assert row.rate == pytest.approx(20)
     assert row.seconds_left == pytest.approx(40)
+
+
+def test_a_job_of_another_workspace_is_not_run(workspace, tmp_path, picture_tree):
+    other = Workspace.create(tmp_path / "other", roots={"images": picture_tree})
+    job_id = jobs._insert(workspace, "init", [str(other.path), "--images", str(picture_tree)])
+    jobs._update(workspace, job_id, state="failed")
+    with pytest.raises(CurationError, match="start it anew"):
+        jobs.resume(workspace, job_id)
+
+
+def test_what_lies_in_the_working_directory_is_not_imported(workspace, tmp_path, monkeypatch):
+    trap = tmp_path / "cwd"
+    trap.mkdir()
+    (trap / "typer.py").write_text(f"open({str(tmp_path / 'caught')!r}, 'w')")
+    monkeypatch.chdir(trap)
+    jobs.start(workspace, "init", [str(workspace.path), "--images", str(workspace.roots["images"])])
+    wait_for(workspace, "done")
+    assert not (tmp_path / "caught").exists()

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation import engine, files
+from curation import derived, engine, files
 from curation.arrays import Features
 from curation.clusters.fit import Fit, class_seed, fit, one_thread
 from curation.clusters.members import by_class, check_finite
@@ -43,11 +43,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Shard:
-    """A few whole classes: their names, and the ids of their images in the order of paths."""
+    """A few whole classes: their names, and the ids of their images in the order of paths.
+
+    `inputs` says which bytes the features have; what a shard is made from is in the name of its part.
+    """
 
     workspace: str
     part: str
     settings: Settings
+    inputs: str
     classes: tuple[tuple[str, np.ndarray], ...]
 
     @property
@@ -87,7 +91,8 @@ def cluster(
 
     Returns:
         Counts: images, classes, clusters, fewer (classes with fewer clusters), set_aside (usable images without a
-        feature); the mean silhouette over classes; name.
+        feature), ignored_edits (people's edits that do not fit these clusters and are left aside, see `derived`); the
+        mean silhouette over classes; name.
 
     Raises:
         ArgumentError: impossible numbers, an unknown merge.
@@ -105,7 +110,7 @@ def cluster(
         _run(shards, workers or engine.default_workers(), backend, progress)
         summary = _assemble(shards, target, found, settings, inputs)
     shutil.rmtree(_parts(workspace, name), ignore_errors=True)
-    return summary
+    return summary | {"ignored_edits": derived.ignored_events(workspace, name)}
 
 
 def _check(clusters: int, attributes: int, merge: str, n_init: int) -> None:
@@ -127,19 +132,22 @@ def _plan(workspace: Workspace, found: Features, name: str, settings: Settings) 
     if not len(found):
         raise CurationError(f"features {settings.features!r} hold 0 of {found.images:,} images: nothing to cluster")
     shards, group, images = [], [], 0
+    inputs = found.inputs_digest
     for item in by_class(workspace, found):
         if group and images + len(item[1]) > SHARD_IMAGES:
-            shards.append(_shard(workspace, name, settings, group))
+            shards.append(_shard(workspace, name, settings, inputs, group))
             group, images = [], 0
         group.append(item)
         images += len(item[1])
-    return [*shards, _shard(workspace, name, settings, group)]
+    return [*shards, _shard(workspace, name, settings, inputs, group)]
 
 
-def _shard(workspace: Workspace, name: str, settings: Settings, group: list[tuple[str, np.ndarray, str]]) -> Shard:
-    digest = _hash([asdict(settings), [(c, _hash(ids.tolist()), inputs) for c, ids, inputs in group]])
+def _shard(
+    workspace: Workspace, name: str, settings: Settings, inputs: str, group: list[tuple[str, np.ndarray, str]]
+) -> Shard:
+    digest = _hash([asdict(settings), [(c, _hash(ids.tolist()), hashes) for c, ids, hashes in group]])
     part = _parts(workspace, name) / f"{digest[:32]}.parquet"
-    return Shard(str(workspace.path), str(part), settings, tuple((c, ids) for c, ids, _ in group))
+    return Shard(str(workspace.path), str(part), settings, inputs, tuple((c, ids) for c, ids, _ in group))
 
 
 def _parts(workspace: Workspace, name: str) -> Path:
@@ -165,7 +173,7 @@ def _run(shards: list[Shard], workers: int, backend: str, progress: engine.Progr
 def _work(shard: Shard) -> None:
     """Cluster the classes of one shard and write its part file."""
     settings, columns, about = shard.settings, [], {}
-    found = _features(shard.workspace, settings.features, settings.features_digest)
+    found = _features(shard.workspace, settings.features, shard.inputs)
     with one_thread():
         for class_name, ids in shard.classes:
             x = check_finite(found.rows(ids), ids, settings.features)
@@ -185,7 +193,7 @@ def _work(shard: Shard) -> None:
 
 
 @lru_cache(maxsize=2)
-def _features(workspace: str, name: str, _digest: str) -> Features:
+def _features(workspace: str, name: str, _inputs: str) -> Features:
     # The process that planned the shards has compared them with the images.
     return Features(Workspace(workspace), name, check=False)
 

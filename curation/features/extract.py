@@ -175,7 +175,8 @@ class _Run:
 
     def _message(self, shard: int) -> str:
         why = {"changed": ", its images have changed", "corrupted": ", which was corrupted"}
-        return f"shard {shard + 1} of {len(self.digests)}{why.get(self.remade.get(str(shard), ''), '')}"
+        # The text before the colon is the phase, of which the rate and the time left are told.
+        return f"extracting: shard {shard + 1} of {len(self.digests)}{why.get(self.remade.get(str(shard), ''), '')}"
 
 
 def _check(dtype: str, batch_size: int, workers: int | None, shard_rows: int) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,32 +99,6 @@ def classes_of(labels: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
     if max(known, default=0) > 10_000_000:
         raise CurationError(f"label {max(known):,} of class {known[max(known)]!r} is above 10,000,000")
     return tuple(known.get(label, str(label)) for label in range(max(known, default=-1) + 1))
-
-
-@contextmanager
-def replacing_folder(folder: str | Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; move it into place only when the block ends without an error.
-
-    Raises:
-        CurationError: `folder` is there already, or the disk is full.
-    """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        raise CurationError(f"{folder} is there already: remove it or choose another name")
-    part = folder.with_name(f".{secrets.token_hex(8)}.part")
-    part.mkdir()
-    try:
-        yield part
-        part.rename(folder)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CurationError(
-                f"no space left on the disk while writing {folder}: nothing was written; make room"
-            ) from error
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _cast(values: Any, kind: pa.DataType) -> pa.Array:

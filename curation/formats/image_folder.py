@@ -19,7 +19,7 @@ import pyarrow as pa
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.formats import comma_separated
-from curation.formats.annotations import AnnotationSet, Options, annotation_table, names_of, replacing_folder
+from curation.formats.annotations import AnnotationSet, Options, annotation_table, names_of
 
 INDEX = "index.csv"
 LINKS = ("link", "hardlink", "copy")
@@ -38,7 +38,7 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
     if options.locate is None:
         raise ArgumentError("the format folder needs to know where the pictures are")
     names = tree(annotations)
-    with replacing_folder(folder / stem) as part:
+    with files.replacing_folder(folder / stem) as part:
         write_index(annotations, part, names)
         final = (folder / stem).resolve()
         for parent in sorted({str(PurePosixPath(name).parent) for name in names}):

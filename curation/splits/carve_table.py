@@ -13,7 +13,9 @@ import pyarrow as pa
 
 import curation
 from curation import files
+from curation.derived import attribute_of
 from curation.errors import ArgumentError, CurationError
+from curation.exclusions import EXCLUSIONS
 from curation.formats import glt_json
 from curation.formats.annotations import AnnotationSet, annotation_table, names_of
 from curation.splits import glt, legacy
@@ -110,8 +112,7 @@ def _legacy(prepared: tuple[list[str], legacy.Cells, list[str]], parameters: Par
 
 def _default(prepared: tuple[pa.Table, pa.Table, list[str]], parameters: Parameters) -> AnnotationSet:
     images, clusters, paths = prepared
-    empty = pa.table({"image_id": pa.array([], pa.int32()), "reason": pa.array([], pa.string())})
-    result = glt.carve(images, clusters, empty, parameters)
+    result = glt.carve(images, clusters, EXCLUSIONS.empty_table(), parameters)
     split = result.split.unify_dictionaries().combine_chunks()
     ids = split["image_id"].to_numpy()
     meta = {
@@ -135,7 +136,7 @@ def _default(prepared: tuple[pa.Table, pa.Table, list[str]], parameters: Paramet
 def tables(content: Table, attributes: int) -> tuple[pa.Table, pa.Table, list[str]]:
     """Images (image_id, class_name, path), clusters (CLUSTERS) and paths by image id of a cluster table.
 
-    Clusters are numbered by size, equal sizes by their smallest path; rank r of K becomes attribute floor(r * A / K).
+    Clusters are numbered by size, equal sizes by their smallest path, and get their attributes from `attribute_of`.
 
     Raises:
         ArgumentError: more attributes than clusters.
@@ -147,11 +148,12 @@ def tables(content: Table, attributes: int) -> tuple[pa.Table, pa.Table, list[st
     names, ranks, groups = [], [], []
     for name, of_class in content.items():
         ranked = sorted((c for c in of_class.values() if c), key=lambda c: (-len(c), min(c)))
+        of_rank = attribute_of(np.arange(len(ranked)), len(ranked), attributes).tolist()
         for rank, members in enumerate(ranked):
             paths += members
             names += [name] * len(members)
             ranks += [rank] * len(members)
-            groups += [rank * min(attributes, len(ranked)) // len(ranked)] * len(members)
+            groups += [of_rank[rank]] * len(members)
     ids = pa.array(np.arange(len(paths)), pa.int32())
     classes = pa.array(names, pa.string()).dictionary_encode()
     distances = pa.array(np.zeros(len(paths), np.float32))

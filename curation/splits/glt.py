@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.derived import attribute_of
 from curation.errors import ArgumentError, CurationError
+from curation.exclusions import EXCLUSIONS
 from curation.splits.apportion import spread
 from curation.splits.parameters import Parameters
 from curation.splits.plan import SPLITS, Infeasible, Plan, plan, random_keys, suggest
 from curation.workspace import SPLIT
-
-LEFT_OUT = pa.schema({"image_id": pa.int32(), "reason": pa.string()})
 
 NOT_CLUSTERED = "not clustered"
 CLASS_DROPPED = "class dropped"
@@ -37,7 +37,7 @@ _CARVING = ("test_bbl", "test_bl", "test_lt", "val", "train")
 
 @dataclass(frozen=True)
 class Result:
-    """`split` (schema SPLIT), `left_out` (schema LEFT_OUT, by image id) and a report that JSON can hold."""
+    """`split` (schema SPLIT), `left_out` (schema EXCLUSIONS, by image id) and a report that JSON can hold."""
 
     split: pa.Table
     left_out: pa.Table
@@ -74,7 +74,7 @@ def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: 
     Args:
         images: columns image_id, class_name and, where there is one, path; any order of rows gives the same split.
         clusters: schema CLUSTERS.
-        excluded: image_id, reason; these images are in no split.
+        excluded: schema EXCLUSIONS; these images are in no split.
         parameters: of the recipe, in default mode.
 
     Raises:
@@ -130,13 +130,13 @@ def gather(images: pa.Table, clusters: pa.Table, excluded: pa.Table, *, attribut
 
 
 def listed(*groups: Reasons) -> pa.Table:
-    """Images with the reason why they are in no split, schema LEFT_OUT, in the order of ids."""
+    """Images with the reason why they are in no split, schema EXCLUSIONS, in the order of ids."""
     ids = np.concatenate([np.asarray(g[0], np.int64) for g in groups])
     reasons = pa.chunked_array(
         [pa.repeat(r, len(i)) if isinstance(r, str) else pa.array(r, pa.string()) for i, r in groups], pa.string()
     )
     order = np.argsort(ids, kind="stable")
-    return pa.table({"image_id": ids[order], "reason": reasons.take(pa.array(order))}).cast(LEFT_OUT)
+    return pa.table({"image_id": ids[order], "reason": reasons.take(pa.array(order))}).cast(EXCLUSIONS)
 
 
 def split_table(codes: np.ndarray, columns: dict[str, np.ndarray]) -> pa.Table:
@@ -163,7 +163,7 @@ def _known(ids: np.ndarray, place: np.ndarray, *, mask: bool = False) -> np.ndar
 
 
 def _merged(cls: np.ndarray, cluster: np.ndarray, attributes: int) -> np.ndarray:
-    """Attributes anew: clusters of a class by size, then number; rank r of K becomes floor(r * A / K)."""
+    """Attributes anew, by `attribute_of`: clusters of a class are ranked by size, then number."""
     base = int(cluster.max(initial=0)) + 1
     keys, inverse, sizes = np.unique(cls * base + cluster, return_inverse=True, return_counts=True)
     owner = keys // base
@@ -174,8 +174,7 @@ def _merged(cls: np.ndarray, cluster: np.ndarray, attributes: int) -> np.ndarray
         raise ArgumentError(f"attributes is {attributes}, and no class has more than {most} clusters: ask for fewer")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(many) - many, many)
-    of_class = many[owner]
-    return (rank * np.minimum(attributes, of_class) // of_class)[inverse]
+    return attribute_of(rank, many[owner], attributes).astype(np.int64)[inverse]
 
 
 def _draw(pool: Pool, planned: Plan, p: Parameters) -> tuple[pa.Table, np.ndarray, dict[str, int]]:

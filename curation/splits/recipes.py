@@ -1,7 +1,8 @@
 """Recipes: a split as a small JSON document, made from a workspace's tables and stored beside the split.
 
-A split is a folder `splits/<name>/`: recipe.json and report.json, clusters.parquet and excluded.parquet (what it was
-made from, with people's decisions as they stood), left_out.parquet, and last split.parquet, the mark that it is done.
+A split is a folder `splits/<name>/`: recipe.json and report.json; images.parquet, clusters.parquet and
+excluded.parquet (what it was made from, with labels and people's decisions as they stood); left_out.parquet and
+split.parquet. It is written under a temporary name and put into place whole.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ import pyarrow.compute as pc
 import curation
 from curation import derived, files
 from curation.errors import ArgumentError, CurationError
-from curation.exclusions import exclusions
+from curation.exclusions import EXCLUSIONS, exclusions
 from curation.splits import glt, legacy
 from curation.splits.digests import digest
 from curation.splits.parameters import Parameters
 from curation.splits.plan import suggest
 from curation.workspace import Workspace
 
-EXCLUDED = pa.schema({"image_id": pa.int32(), "reason": pa.string()})
-# Columns that never change once an image has its id; the digest of a recipe's images is over them.
+# What a split takes of the images table, kept with it: the class follows the listing, so a label may be corrected later.
 IMAGE_COLUMNS = ("image_id", "root", "path", "class_name")
+RELABELLED = "class changed since clustering: cluster again"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Tables that a recipe is run on: images (IMAGE_COLUMNS), clusters (CLUSTERS) and excluded (EXCLUDED)."""
+    """Tables that a recipe is run on: images (IMAGE_COLUMNS), clusters (CLUSTERS), excluded (EXCLUSIONS)."""
 
     images: pa.Table
     clusters: pa.Table
@@ -131,18 +132,21 @@ def make(
 def gather(workspace: Workspace, clusters: str, *, until: int | None = None, duplicates: str = "decided") -> Inputs:
     """The tables that a split of the workspace is made from, with people's decisions up to a position.
 
-    Broken and vanished images count as excluded, with their reason.
+    Broken and vanished images count as excluded, with their reason; so do those whose class is another than that in
+    which they were clustered, since their attribute is one of the other class.
     """
     images = workspace.images([*IMAGE_COLUMNS, "status", "reason"])
     decided = exclusions(workspace, duplicates=duplicates, until=until)
-    reasons = dict(zip(*(decided[c].to_pylist() for c in EXCLUDED.names), strict=True))
+    table = derived.clusters(workspace, clusters, until=until)
+    reasons = dict.fromkeys(derived.relabelled(images, table).tolist(), RELABELLED)
+    reasons.update(zip(*(decided[c].to_pylist() for c in EXCLUSIONS.names), strict=True))
     unusable = images.filter(pc.not_equal(images["status"].cast(pa.string()), "ok"))
     for row in unusable.select(["image_id", "status", "reason"]).to_pylist():
         detail = f": {row['reason']}" if row["reason"] else ""
         reasons[row["image_id"]] = f"{row['status']}{detail}"
     ids = sorted(reasons)
-    excluded = pa.table({"image_id": ids, "reason": [reasons[i] for i in ids]}, schema=EXCLUDED)
-    return Inputs(images.select(IMAGE_COLUMNS), derived.clusters(workspace, clusters, until=until), excluded)
+    excluded = pa.table({"image_id": ids, "reason": [reasons[i] for i in ids]}, schema=EXCLUSIONS)
+    return Inputs(images.select(IMAGE_COLUMNS), table, excluded)
 
 
 def choose_clusters(workspace: Workspace, name: str | None) -> str:
@@ -171,10 +175,13 @@ def load(workspace: Workspace, name: str) -> tuple[dict[str, Any], pa.Table, dic
 
 
 def stored_inputs(workspace: Workspace, name: str, recipe: Mapping[str, Any]) -> Inputs:
-    """The tables that a stored split was made from; images that came later are not among them."""
+    """The tables that a stored split was made from; images and labels that came later are not among them."""
     folder = workspace.path / "splits" / name
-    images = workspace.images(IMAGE_COLUMNS).slice(0, int(recipe["inputs"]["rows"]))
     clusters, excluded = (files.read_table(folder / f"{kind}.parquet") for kind in ("clusters", "excluded"))
+    if (folder / "images.parquet").is_file():
+        images = files.read_table(folder / "images.parquet")
+    else:  # stored by version 0.1.0 or earlier
+        images = workspace.images(IMAGE_COLUMNS).slice(0, int(recipe["inputs"]["rows"]))
     return Inputs(images, clusters, excluded)
 
 
@@ -259,12 +266,14 @@ def _free(workspace: Workspace, name: str) -> None:
 
 def _store(workspace: Workspace, name: str, recipe: dict[str, Any], inputs: Inputs, result: glt.Result) -> None:
     folder = workspace.path / "splits" / name
-    files.write_json(folder / "recipe.json", recipe)
-    files.write_json(folder / "report.json", result.report)
-    files.write_table(folder / "clusters.parquet", inputs.clusters)
-    files.write_table(folder / "excluded.parquet", inputs.excluded)
-    files.write_table(folder / "left_out.parquet", result.left_out)
-    files.write_table(folder / "split.parquet", result.split)
+    # Two people may save one name at the same time: the first to be done has it.
+    with files.replacing_folder(folder, check=lambda _: _free(workspace, name)) as part:
+        files.write_json(part / "recipe.json", recipe)
+        files.write_json(part / "report.json", result.report)
+        for kind, table in vars(inputs).items():
+            files.write_table(part / f"{kind}.parquet", table)
+        files.write_table(part / "left_out.parquet", result.left_out)
+        files.write_table(part / "split.parquet", result.split)
 
 
 def _value(text: str) -> Any:

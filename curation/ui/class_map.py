@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,7 @@ from curation.ui import charts, frame, tables
 from curation.workspace import Workspace
 
 MOST_POINTS = 10_000
+MOST_MEASURED = 3_000
 
 
 def find(workspace: Workspace, features: str, class_name: str) -> tuple[str | None, bool]:
@@ -67,17 +69,24 @@ def draw(
         )
 
 
-def silhouettes(workspace: Workspace, name: str, class_name: str) -> dict[int, float | None]:
-    """Mean silhouette of each cluster as it stands; empty when it cannot be had."""
-    base = tables.stamp(workspace.path / "clusters" / f"{name}.parquet")
-    return _silhouettes(str(workspace.path), name, class_name, base, workspace.ledger.count())
+def silhouettes(
+    workspace: Workspace, name: str, class_name: str, ids: np.ndarray, cluster: np.ndarray
+) -> dict[int, float | None]:
+    """Mean silhouette of each cluster as it stands; empty for a class too large to measure while a page waits."""
+    if len(ids) > MOST_MEASURED:
+        return {}
+    stands = hashlib.sha256(np.stack([ids, cluster]).astype(np.int64).tobytes()).hexdigest()
+    made = tables.stamp(workspace.path / "clusters" / f"{name}.parquet")
+    return _silhouettes(workspace, workspace.key, name, class_name, made, stands)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _silhouettes(path: str, name: str, class_name: str, base: str, events: int) -> dict[int, float | None]:
+def _silhouettes(
+    _workspace: Workspace, key: str, name: str, class_name: str, made: str, stands: str
+) -> dict[int, float | None]:
     from curation.clusters import quality
 
     try:
-        return quality.silhouette_means(quality.silhouettes(Workspace(path), name, class_name))
+        return quality.silhouette_means(quality.silhouettes(_workspace, name, class_name))
     except CurationError:
         return {}

@@ -12,6 +12,7 @@ from typing import NoReturn
 import streamlit as st
 
 from curation import jobs
+from curation.errors import CurationError
 from curation.ledger import Event
 from curation.ui import recent
 from curation.workspace import Workspace
@@ -42,8 +43,8 @@ def style() -> None:
 
 def sidebar() -> None:
     """Workspace, reviewer and jobs; pages put their own controls below with `st.sidebar`."""
-    known = {entry["id"]: entry for entry in recent.listing()}
-    chosen = st.query_params.get("w") or st.session_state.get("workspace_id")
+    known = {entry["key"]: entry for entry in recent.listing()}
+    chosen = st.query_params.get("w") or st.session_state.get("workspace_key")
     if chosen not in known:
         chosen = next(iter(known), None)
     with st.sidebar:
@@ -58,22 +59,24 @@ def sidebar() -> None:
                 on_change=_switch,
                 help=known[chosen]["path"],
             )
-            st.session_state["workspace_id"] = chosen
+            st.session_state["workspace_key"] = chosen
             st.query_params["w"] = chosen
         if "reviewer" not in st.session_state:
-            st.session_state["reviewer"] = st.query_params.get("reviewer") or _login()
+            st.session_state["reviewer"] = st.user.get("email") or st.query_params.get("reviewer") or _account()
         if chosen:
-            job_bar(recent.open_workspace(chosen))
+            try:
+                job_bar(recent.open_workspace(chosen))
+            except CurationError as error:
+                st.error(plain(str(error)))
 
 
 def _switch() -> None:
     st.query_params["w"] = st.session_state["workspace_choice"]
 
 
-def _login() -> str:
-    email = st.user.get("email")
+def _account() -> str:
     try:
-        return email or getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
         return "anonymous"
 
@@ -90,7 +93,7 @@ def reviewer_field() -> None:
 
 def current() -> Workspace:
     """The chosen workspace; without one, an empty page that leads to the start."""
-    chosen = st.session_state.get("workspace_id")
+    chosen = st.session_state.get("workspace_key")
     if not chosen:
         empty("No workspace yet", "A workspace holds what is known about one set of pictures.", "start", "Start here")
     return recent.open_workspace(chosen)
@@ -99,12 +102,13 @@ def current() -> Workspace:
 def undo_button(
     workspace: Workspace, kinds: tuple[str, ...], *, accept: Callable[[Event], bool] = lambda event: True
 ) -> None:
-    """Takes back the last decision of these kinds that stands; shown only when there is one."""
-    last = workspace.ledger.last(kinds, accept=accept)
+    """Takes back one's own last decision of these kinds that stands; shown only when there is one."""
+    mine = reviewer()
+    last = workspace.ledger.last(kinds, accept=lambda event: event.reviewer == mine and accept(event))
     if last is not None:
         what = last.verdict if last.kind == "pair" else last.kind.removeprefix("cluster.")
         st.button(
-            f"Undo {plain(what)} by {plain(last.reviewer)}",
+            f"Undo {plain(what)}",
             type="tertiary",
             icon=":material/undo:",
             on_click=workspace.ledger.undo,
@@ -116,7 +120,7 @@ def undo_button(
 def choose(workspace: Workspace) -> None:
     """Make a workspace the current one."""
     recent.remember(workspace)
-    st.session_state["workspace_id"] = st.query_params["w"] = workspace.id
+    st.session_state["workspace_key"] = st.query_params["w"] = workspace.key
 
 
 def title(name: str, purpose: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import streamlit as st
 
 from curation import files
 from curation.exclusions import pairs_path
-from curation.ui import frame, tables
+from curation.ui import frame, recent, tables
 from curation.ui.components.gallery import Group, gallery
 from curation.workspace import Workspace
 
@@ -34,10 +35,14 @@ class Step(NamedTuple):
     text: str
 
 
-def folder_name(folder: str) -> str:
-    """A workspace name for a folder of pictures: its own name, made safe."""
-    name = Path(folder).expanduser().resolve().name
-    return name if files.NAME.fullmatch(name) else files.slug(name)
+def folder_name(folder: str | Path) -> str:
+    """A workspace name for a folder of pictures: its own name, made safe, and with a number when it is taken."""
+    folder = Path(folder).expanduser().resolve()
+    name = folder.name if files.NAME.fullmatch(folder.name) else files.slug(folder.name)
+    taken = recent.home() / "workspaces" / name / "workspace.json"
+    if taken.is_file() and folder not in Workspace(taken.parent).roots.values():
+        return f"{name[:70]}-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}"
+    return name
 
 
 def steps(workspace: Workspace) -> list[Step]:
@@ -107,12 +112,17 @@ def _line(step: Step, making: bool) -> None:
             st.caption(frame.plain(frame.shorten(step.text, 60)))
 
 
-def some_of_each(workspace: Workspace, *, classes: int = 12, images: int = 24) -> list[Group]:
+def some_of_each(workspace: Workspace) -> list[Group]:
     """The first pictures of the first classes, as gallery groups."""
-    counts = tables.class_counts(workspace).set_index("class_name")["ok"]
+    return _some_of_each(workspace, workspace.key, workspace.version())
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _some_of_each(_workspace: Workspace, key: str, version: str, classes: int = 12, images: int = 24) -> list[Group]:
+    counts = tables.class_counts(_workspace).set_index("class_name")["ok"]
     groups = []
-    for name in tables.class_names(workspace)[:classes]:
-        ids = tables.ids_where(workspace, class_name=name, status="ok")
+    for name in tables.class_names(_workspace)[:classes]:
+        ids = tables.ids_where(_workspace, class_name=name, status="ok")
         picked = ids[np.linspace(0, len(ids) - 1, min(images, len(ids))).astype(int)]
-        groups.append(Group(id=name, title=name, subtitle=f"{counts[name]:,} pictures", images=picked))
+        groups.append(Group(id=name, title=name, subtitle=f"{counts[name]:,} pictures", images=picked.tolist()))
     return groups

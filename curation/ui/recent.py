@@ -20,48 +20,51 @@ def home() -> Path:
 
 
 def listing() -> list[dict[str, str]]:
-    """Recent workspaces that still exist, latest first: id, name, path."""
+    """Recent workspaces that still exist, latest first: key, name, path."""
     try:
         entries = files.read_json(home() / "recent.json")
     except CurationError:
         return []
-    return [entry for entry in entries if (Path(entry["path"]) / "workspace.json").is_file()]
+    if not isinstance(entries, list):
+        return []
+    known = [e for e in entries if isinstance(e, dict) and {"key", "name", "path"} <= e.keys()]
+    return [entry for entry in known if (Path(entry["path"]) / "workspace.json").is_file()]
 
 
 def remember(workspace: Workspace, *, limit: int = 30) -> None:
     """Put a workspace at the top of the list."""
-    entry = {"id": workspace.id, "name": workspace.name, "path": str(workspace.path)}
+    entry = {"key": workspace.key, "name": workspace.name, "path": str(workspace.path)}
     with _lock:
-        others = [e for e in listing() if e["path"] != entry["path"] and e["id"] != entry["id"]]
+        others = [e for e in listing() if e["key"] != entry["key"]]
         files.write_json(home() / "recent.json", [entry, *others][:limit])
 
 
-def forget(workspace_id: str) -> None:
+def forget(key: str) -> None:
     """Take a workspace off the list; the workspace itself is not touched."""
     with _lock:
-        files.write_json(home() / "recent.json", [e for e in listing() if e["id"] != workspace_id])
+        files.write_json(home() / "recent.json", [e for e in listing() if e["key"] != key])
 
 
-def find(workspace_id: str) -> Path:
+def find(key: str) -> Path:
     """The folder of a listed workspace.
 
     Raises:
         CurationError: it is not on the list.
     """
     for entry in listing():
-        if entry["id"] == workspace_id:
+        if entry["key"] == key:
             return Path(entry["path"])
-    raise CurationError(f"workspace {workspace_id!r} is not among the recent ones: open it by its folder")
+    raise CurationError(f"workspace {key!r} is not among the recent ones: open it by its folder")
 
 
-def open_workspace(workspace_id: str) -> Workspace:
-    """An open, shared Workspace for a listed id; one ledger connection pool a workspace."""
-    try:
-        path = find(workspace_id)
-        return _open(str(path), (path / "workspace.json").stat().st_mtime_ns)
-    except CurationError:
-        _open.cache_clear()
-        raise
+def open_workspace(key: str) -> Workspace:
+    """An open, shared Workspace of the list; one ledger connection pool a workspace.
+
+    Raises:
+        CurationError: it is not on the list, or cannot be opened.
+    """
+    path = find(key)
+    return _open(str(path), (path / "workspace.json").stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

@@ -139,13 +139,13 @@ async def post_events(request: Request) -> Response:
     return await run_in_threadpool(_keep, request.path_params["workspace"], bytes(body))
 
 
-def _keep(workspace_id: str, body: bytes) -> Response:
+def _keep(key: str, body: bytes) -> Response:
     try:
         batch = json.loads(body)
     except (ValueError, RecursionError):
         return JSONResponse({"error": "the batch is not JSON"}, 400)
     try:
-        workspace = recent.open_workspace(workspace_id)
+        workspace = recent.open_workspace(key)
         images = pq.read_metadata(workspace.images_path).num_rows
     except (CurationError, OSError) as error:
         return JSONResponse({"error": str(error)}, 404)

@@ -49,6 +49,9 @@ def show(workspace: Workspace) -> None:
         return
     with st.sidebar:
         save(workspace, clusters, asked)
+    if parameters.mode == "legacy":
+        st.info("The published procedure has sizes of its own: what it gives shows once it is saved.")
+        return
     preview(names, counts, planned, out)
 
 
@@ -100,7 +103,7 @@ def _rare(attributes: int, fit: Parameters) -> dict[str, Any]:
     mode = st.toggle(
         "The published procedure to the letter",
         key="legacy",
-        help="As ImageNet-GLT was carved, its sizes and defects included; the counts shown are of the corrected one",
+        help="As ImageNet-GLT was carved, its sizes and its defects included",
     )
     return {
         "weights": weights,

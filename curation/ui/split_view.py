@@ -85,21 +85,25 @@ def _left_out(workspace: Workspace, table: pa.Table) -> None:
     if not table.num_rows:
         st.text("Every image is in a split.")
         return
-    reasons = table["reason"].to_pylist()
+    words = table["reason"].combine_chunks().dictionary_encode()
+    reasons = words.dictionary.to_pylist()
     kinds = [reason_kind(reason) for reason in reasons]
-    order = sorted(set(kinds), key=lambda k: (-kinds.count(k), k))
+    counts = dict.fromkeys(kinds, 0)
+    for kind, count in zip(kinds, np.bincount(words.indices.to_numpy(), minlength=len(kinds)).tolist(), strict=True):
+        counts[kind] += count
+    order = sorted(counts, key=lambda k: (-counts[k], k))
     kind = st.segmented_control(
-        "Reason", order, default=order[0], required=True, key="reason", format_func=lambda k: f"{k} {kinds.count(k):,}"
+        "Reason", order, default=order[0], required=True, key="reason", format_func=lambda k: f"{k} {counts[k]:,}"
     )
-    mine = [i for i, k in enumerate(kinds) if k == kind]
-    ids = table["image_id"].to_numpy()[mine]
-    told = sorted({reasons[i] for i in mine})
-    why = f" · {told[0]}" if len(told) == 1 else ""
-    first = f", the first {MOST_SHOWN}" if len(ids) > MOST_SHOWN else ""
-    st.caption(frame.plain(f"{len(ids):,} pictures{first}{why}"))
+    chosen = np.flatnonzero(np.array(kinds) == kind)
+    mine = np.flatnonzero(np.isin(words.indices.to_numpy(), chosen))
+    why = f" · {reasons[chosen[0]]}" if len(chosen) == 1 else ""
+    first = f", the first {MOST_SHOWN}" if len(mine) > MOST_SHOWN else ""
+    st.caption(frame.plain(f"{len(mine):,} pictures{first}{why}"))
+    shown = mine[:MOST_SHOWN]
     gallery(
-        ids[:MOST_SHOWN],
-        captions="class" if len(told) == 1 else [reasons[i] for i in mine[:MOST_SHOWN]],
+        table["image_id"].to_numpy()[shown],
+        captions="class" if why else [reasons[i] for i in words.indices.to_numpy()[shown]],
         key="left_out",
         workspace=workspace,
         reviewer=frame.reviewer(),

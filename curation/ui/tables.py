@@ -78,12 +78,12 @@ def ids_where(workspace: Workspace, **equal: str) -> np.ndarray:
 def clusters(workspace: Workspace, name: str, class_name: str | None = None) -> pa.Table:
     """A clustering with people's edits in it, whole or of one class."""
     base = stamp(workspace.path / "clusters" / f"{name}.parquet")
-    return _clusters(str(workspace.path), name, class_name, base, workspace.ledger.position())
+    return _clusters(workspace, workspace.key, name, class_name, base, workspace.ledger.position())
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _clusters(path: str, name: str, class_name: str | None, base: str, position: int) -> pa.Table:
-    return derived.clusters(Workspace(path), name, class_name=class_name)
+def _clusters(_workspace: Workspace, key: str, name: str, class_name: str | None, base: str, position: int) -> pa.Table:
+    return derived.clusters(_workspace, name, class_name=class_name)
 
 
 def points(workspace: Workspace, name: str) -> pa.Table:
@@ -110,14 +110,15 @@ def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarr
     """
     base = stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
     pairs = stamp(workspace.path / "duplicates" / "pairs.parquet")
-    return _cells(str(workspace.path), clusters_name, base, pairs, workspace.ledger.position())
+    return _cells(workspace, workspace.key, clusters_name, base, pairs, workspace.ledger.position())
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _cells(path: str, name: str, base: str, pairs: str, position: int) -> tuple[list[str], np.ndarray, int]:
-    workspace = Workspace(path)
-    table = derived.clusters(workspace, name)
-    out = exclusions.exclusions(workspace)["image_id"].to_numpy()
+def _cells(
+    _workspace: Workspace, key: str, name: str, base: str, pairs: str, position: int
+) -> tuple[list[str], np.ndarray, int]:
+    table = derived.clusters(_workspace, name)
+    out = exclusions.exclusions(_workspace)["image_id"].to_numpy()
     kept = ~np.isin(table["image_id"].to_numpy(), out)
     words = table["class_name"].unify_dictionaries().combine_chunks()
     codes, names = words.indices.to_numpy(), words.dictionary.to_pylist()

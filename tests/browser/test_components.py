@@ -115,7 +115,7 @@ def visit(chromium, workspace, request):
         page = context.new_page()
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        query = "&".join(f"{k}={v}" for k, v in {"w": workspace.id, "who": who, "part": part, **asked}.items())
+        query = "&".join(f"{k}={v}" for k, v in {"w": workspace.key, "who": who, "part": part, **asked}.items())
         page.goto(f"{server.url}/?{query}")
         return page
 

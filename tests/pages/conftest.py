@@ -82,12 +82,13 @@ def page():
     """Run a page of the app: page("images") gives its AppTest."""
 
     def run(name: str, **query: str) -> AppTest:
-        app = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=60)
+        # The frame, as the server runs it: from app.py, AppTest would run the files in pages/ without it.
+        app = AppTest.from_file(str(REPOSITORY / "curation" / "ui" / "main.py"), default_timeout=60)
         for key, value in query.items():
             app.query_params[key] = value
         app.run()
         if name != "start":
-            app.switch_page(f"pages/{name}.py").run()
+            app.switch_page(f"../../pages/{name}.py").run()
         assert not app.exception, app.exception[0].value
         return app
 

@@ -1,8 +1,14 @@
 """Every other page: what it shows, what its controls do, what it says when there is nothing yet."""
 
+import numpy as np
 import pytest
 
+from curation import arrays, files
+from curation.arrays import Features
+from curation.cli import main
 from curation.ledger import Event
+from curation.ui import recent
+from curation.workspace import SCHEMA_VERSION, Workspace
 
 PAGES = ("images", "features", "clusters", "map", "duplicates", "splits", "export")
 
@@ -60,8 +66,9 @@ def test_clusters_of_a_class_as_rows(page, workspace, sent):
 def test_cluster_edits_follow_the_ledger(page, workspace, sent):
     from curation.clusters import edits
 
-    edits.merge(workspace, "colours", "ant", [0, 1], reviewer="anna")
-    edits.rename(workspace, "colours", "ant", 0, "both <i>of them</i>", reviewer="anna")
+    me = "test@example.com"  # whom AppTest takes for signed in
+    edits.merge(workspace, "colours", "ant", [0, 1], reviewer=me)
+    edits.rename(workspace, "colours", "ant", 0, "both <i>of them</i>", reviewer=me)
     app = page("clusters", **{"class": "ant"})
     groups = sent(app, "gallery")["groups"]
     assert len(groups) == 3
@@ -127,17 +134,43 @@ def test_saved_split_shows_what_was_left_out(page, workspace, sent):
     assert sent(app, "gallery")["words"]
 
 
-def test_export_and_verify(page, workspace, jobs_started):
+def test_export_starts_its_job(page, workspace, jobs_started):
     app = page("export")
     next(b for b in app.button if b.label == "Export").click().run()
     assert jobs_started == [("export", ["glt-lt", "--format", "glt-json", "--format", "csv"])]
-    next(b for b in app.button if b.label == "Verify").click().run()
-    assert "Rebuilt" in app.success[0].value
 
 
-def test_verify_tells_a_changed_file(page, workspace):
-    changed = next(p for p in (workspace.path / "exports" / "glt-lt").iterdir() if p.suffix == ".csv")
-    changed.write_text(changed.read_text().replace("ant", "bee", 1))
+def test_verify_is_a_job_too(page, workspace, jobs_started):
     app = page("export")
     next(b for b in app.button if b.label == "Verify").click().run()
-    assert changed.name in app.error[0].value.replace("\\", "")
+    assert jobs_started == [("verify", ["glt-lt"])]
+
+
+def test_export_tells_what_a_check_found(page, workspace, capsys):
+    assert main(["verify", str(workspace.path), "glt-lt"]) == 0
+    assert "Rebuilt" in page("export").success[0].value
+    changed = next(p for p in (workspace.path / "exports" / "glt-lt").iterdir() if p.suffix == ".csv")
+    changed.write_text(changed.read_text().replace("ant", "bee", 1))
+    assert main(["verify", str(workspace.path), "glt-lt"]) == 1
+    assert changed.name in page("export").error[0].value.replace("\\", "")
+
+
+def test_a_newer_workspace_is_told_and_others_stay_in_reach(page, workspace, tmp_path, picture_tree):
+    other = Workspace.create(tmp_path / "newer", roots={"images": picture_tree})
+    recent.remember(other)
+    meta = other.path / "workspace.json"
+    files.write_json(meta, other.meta | {"schema_version": SCHEMA_VERSION + 1})
+    for name in ("start", "images"):
+        app = page(name, w=other.key)
+        assert "upgrade the program" in "".join(e.value for e in app.error)
+        assert set(app.selectbox(key="workspace_choice").options) == {"newer", "Small"}
+
+
+def test_features_page_follows_new_features(page, workspace, sent):
+    before = sent(page("features", **{"class": "ant"}), "gallery")
+    old = Features(workspace, "colours", check=False)
+    rows = np.full((122, old.dim), np.nan, np.float32)
+    rows[old.ids] = old.rows(old.ids)[:, ::-1] ** 3
+    arrays.write_features(workspace, "colours", rows, {"backbone": "colours"})
+    after = sent(page("features", **{"class": "ant"}), "gallery")
+    assert before["words"] != after["words"]

@@ -13,7 +13,7 @@ def test_first_visit_starts_the_sample(page, jobs_started):
 def test_a_second_visit_starts_nothing(page, workspace, jobs_started):
     app = page("start")
     assert jobs_started == []
-    assert app.query_params["w"] == workspace.id
+    assert app.query_params["w"] == workspace.key
 
 
 def test_steps_say_what_there_is(page, workspace, sent):
@@ -49,5 +49,31 @@ def test_a_workspace_folder_is_opened(page, workspace, tmp_path, picture_tree, j
     app = page("start")
     app.text_input(key="folder").set_value(str(other.path)).run()
     next(b for b in app.button if b.label == "Read pictures in").click().run()
-    assert recent.listing()[0]["id"] == other.id
+    assert recent.listing()[0]["key"] == other.key
     assert jobs_started == []
+
+
+def test_two_folders_of_one_name_are_two_workspaces(page, workspace, tmp_path, picture_tree, jobs_started):
+    import shutil
+
+    for parent in ("a", "b"):
+        shutil.copytree(picture_tree, tmp_path / parent / "train")
+    app = page("start")
+    for parent in ("a", "b", "a"):
+        app.text_input(key="folder").set_value(str(tmp_path / parent / "train")).run()
+        next(b for b in app.button if b.label == "Read pictures in").click().run()
+        assert not app.error, app.error[0].value
+    names = [entry["path"].split("/")[-1] for entry in recent.listing()]
+    assert names[0] == "train"
+    assert names[1].startswith("train-")
+    assert len(names) == 3
+
+
+def test_a_table_of_paths_and_labels(page, workspace, picture_tree, jobs_started):
+    table = picture_tree / "labels.csv"
+    table.write_text("path,label\nant/000.jpg,a\n")
+    app = page("start")
+    app.text_input(key="folder").set_value(str(table)).run()
+    next(b for b in app.button if b.label == "Read pictures in").click().run()
+    ((kind, argv),) = jobs_started
+    assert (kind, argv[2:]) == ("init", ["--layout", "table", "--table", str(table)])

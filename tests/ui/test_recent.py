@@ -16,9 +16,9 @@ def test_latest_first_and_no_workspace_twice(tmp_path, picture_tree):
     assert [entry["name"] for entry in recent.listing()] == ["one", "two"]
     shutil.rmtree(two.path)
     assert [entry["name"] for entry in recent.listing()] == ["one"]
-    assert recent.open_workspace(one.id).path == one.path
+    assert recent.open_workspace(one.key).path == one.path
     with pytest.raises(CurationError, match="not among the recent ones"):
-        recent.find(two.id)
+        recent.find(two.key)
 
 
 def test_a_moved_workspace_is_found_where_it_is_opened(tmp_path, picture_tree):
@@ -26,10 +26,29 @@ def test_a_moved_workspace_is_found_where_it_is_opened(tmp_path, picture_tree):
     recent.remember(workspace)
     moved = shutil.move(workspace.path, tmp_path / "there")
     recent.remember(Workspace(moved))
-    assert recent.open_workspace(workspace.id).path == tmp_path / "there"
+    assert recent.open_workspace(Workspace(moved).key).path == tmp_path / "there"
 
 
-def test_a_damaged_list_is_an_empty_one(tmp_path):
+@pytest.mark.parametrize("text", ["{broken", "{}", "[1, null]", '[{"path": "/tmp"}]', '"x"'])
+def test_a_damaged_list_is_an_empty_one(text):
     recent.home().mkdir(exist_ok=True)
-    (recent.home() / "recent.json").write_text("{broken")
+    (recent.home() / "recent.json").write_text(text)
     assert recent.listing() == []
+
+
+def test_a_copy_stands_beside_its_original(tmp_path, picture_tree):
+    one = Workspace.create(tmp_path / "one", roots={"images": picture_tree})
+    copy = Workspace(shutil.copytree(one.path, tmp_path / "copy"))
+    recent.remember(one)
+    recent.remember(copy)
+    assert recent.open_workspace(one.key).path == one.path
+    assert recent.open_workspace(copy.key).path == copy.path
+
+
+def test_a_stale_link_leaves_open_workspaces_open(tmp_path, picture_tree):
+    one = Workspace.create(tmp_path / "one", roots={"images": picture_tree})
+    recent.remember(one)
+    before = recent.open_workspace(one.key)
+    with pytest.raises(CurationError):
+        recent.open_workspace("nobody")
+    assert recent.open_workspace(one.key) is before

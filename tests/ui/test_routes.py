@@ -32,14 +32,14 @@ FLAG = {"kind": "flag", "subject": "3", "verdict": "flag"}
 
 @pytest.fixture
 def door(workspace) -> str:
-    return f"/api/{workspace.id}/events"
+    return f"/api/{workspace.key}/events"
 
 
 # -- pictures
 
 
 def test_a_thumbnail_is_small_and_kept_forever(client, workspace):
-    answer = client.get(f"/img/{workspace.id}/thumb/3.webp?v=1")
+    answer = client.get(f"/img/{workspace.key}/thumb/3.webp?v=1")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/webp"
     assert "immutable" in answer.headers["cache-control"]
@@ -48,14 +48,14 @@ def test_a_thumbnail_is_small_and_kept_forever(client, workspace):
 
 
 def test_a_thumbnail_without_a_version_is_not_kept_forever(client, workspace):
-    assert "immutable" not in client.get(f"/img/{workspace.id}/thumb/3.webp").headers["cache-control"]
+    assert "immutable" not in client.get(f"/img/{workspace.key}/thumb/3.webp").headers["cache-control"]
 
 
 def test_a_picture_that_cannot_be_shown_says_so(client, workspace):
     table = workspace.images(["path", "status"])
     broken = table["status"].to_pylist().index("broken")
     for path in (f"thumb/{broken}", "thumb/999", "huge/3", "thumb/99999999999999999999"):
-        answer = client.get(f"/img/{workspace.id}/{path}.webp?v=1")
+        answer = client.get(f"/img/{workspace.key}/{path}.webp?v=1")
         assert answer.status_code == 404
         assert "cannot be shown" in answer.text
         assert "immutable" not in answer.headers["cache-control"]
@@ -65,9 +65,9 @@ def test_a_missing_file_is_asked_for_again_once_it_is_back(client, workspace, pi
     path = picture_tree / workspace.images(["path"])["path"][3].as_py()
     kept = path.read_bytes()
     path.unlink()
-    assert client.get(f"/img/{workspace.id}/mid/3.webp?v=1").status_code == 404
+    assert client.get(f"/img/{workspace.key}/mid/3.webp?v=1").status_code == 404
     path.write_bytes(kept)
-    assert client.get(f"/img/{workspace.id}/mid/3.webp?v=1").status_code == 200
+    assert client.get(f"/img/{workspace.key}/mid/3.webp?v=1").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["nowhere", "..", "%2e%2e", "..%2f..%2fetc"])
@@ -75,16 +75,16 @@ def test_only_listed_workspaces_are_served(client, workspace, name):
     for path in ("img/{}/thumb/3.webp", "details/{}/3.json", "points/{}/m.bin", "exports/{}/x.zip"):
         assert client.get("/" + path.format(name)).status_code == 404
     assert client.post(f"/api/{name}/events", json=batch(FLAG)).status_code == 404
-    recent.forget(workspace.id)
-    assert client.get(f"/img/{workspace.id}/thumb/4.webp?v=forgotten").status_code == 404
+    recent.forget(workspace.key)
+    assert client.get(f"/img/{workspace.key}/thumb/4.webp?v=forgotten").status_code == 404
 
 
 def test_details_tell_what_is_known(client, workspace):
-    known = client.get(f"/details/{workspace.id}/3.json").json()
+    known = client.get(f"/details/{workspace.key}/3.json").json()
     assert known["class_name"] == "ant"
     assert (known["width"], known["height"]) == (48, 40)
     assert len(known["sha256"]) == 64
-    assert "21 images" in client.get(f"/details/{workspace.id}/21.json").json()["error"]
+    assert "21 images" in client.get(f"/details/{workspace.key}/21.json").json()["error"]
 
 
 def test_kept_bytes_stay_within_their_bound():
@@ -256,7 +256,7 @@ def small_map(workspace) -> np.ndarray:
 
 
 def test_points_take_five_bytes_each(client, workspace, small_map):
-    answer = client.get(f"/points/{workspace.id}/lite0-tsne.bin?colour=class&v=1")
+    answer = client.get(f"/points/{workspace.key}/lite0-tsne.bin?colour=class&v=1")
     assert len(answer.content) == 5 * 7
     assert "immutable" in answer.headers["cache-control"]
     at = np.frombuffer(answer.content, "<u2", 14).reshape(7, 2) / 65535
@@ -264,13 +264,13 @@ def test_points_take_five_bytes_each(client, workspace, small_map):
     assert np.abs(np.array(drawn.origin) + drawn.span * at - small_map).max() < drawn.span / 65535
     group = np.frombuffer(answer.content, "u1", 7, 28)
     assert [drawn.labels[g] for g in group] == ["ant", "ant", "ant", "ant", "ant", "bee", "bee"]
-    ids = client.get(f"/points/{workspace.id}/lite0-tsne.bin?colour=class&v=1&ids")
+    ids = client.get(f"/points/{workspace.key}/lite0-tsne.bin?colour=class&v=1&ids")
     assert np.frombuffer(ids.content, "<i4").tolist() == [0, 1, 2, 5, 9, 14, 20]
 
 
 @pytest.mark.parametrize("path", ["none.bin", "lite0-tsne.bin?colour=cluster:none", "lite0-tsne.bin?colour=x", "..bin"])
 def test_points_that_are_not_there(client, workspace, small_map, path):
-    assert client.get(f"/points/{workspace.id}/{path}").status_code == 404
+    assert client.get(f"/points/{workspace.key}/{path}").status_code == 404
 
 
 def test_scripts_come_under_their_version_with_all_that_they_import(client):
@@ -292,11 +292,11 @@ def test_an_export_is_downloaded(client, workspace):
     (workspace.path / "exports" / "glt").mkdir(parents=True)
     (workspace.path / "exports" / "glt" / "glt.zip").write_bytes(b"zip")
     (workspace.path / "secret.zip").write_bytes(b"no")
-    answer = client.get(f"/exports/{workspace.id}/glt.zip")
+    answer = client.get(f"/exports/{workspace.key}/glt.zip")
     assert answer.content == b"zip"
     assert 'filename="glt.zip"' in answer.headers["content-disposition"]
     for name in ("..%2fsecret", "../secret", ".glt", "missing"):
-        assert client.get(f"/exports/{workspace.id}/{name}.zip").status_code == 404
+        assert client.get(f"/exports/{workspace.key}/{name}.zip").status_code == 404
 
 
 def test_start_up_sets_listening_sockets_to_send_at_once_and_leaves_nothing_open(workspace):

@@ -52,9 +52,9 @@ export default async function (context) {{
 def urls(workspace: Workspace) -> dict[str, str]:
     """Where a component finds pictures, details, and the door for decisions; `version` changes with the images."""
     return {
-        "image": f"/img/{workspace.id}/{{size}}/{{id}}.webp?v={workspace.version()}",
-        "details": f"/details/{workspace.id}/{{id}}.json",
-        "events": f"/api/{workspace.id}/events",
+        "image": f"/img/{workspace.key}/{{size}}/{{id}}.webp?v={workspace.version()}",
+        "details": f"/details/{workspace.key}/{{id}}.json",
+        "events": f"/api/{workspace.key}/events",
     }
 
 

@@ -57,10 +57,10 @@ def points_map(
     """
     drawn = scatter.scatter(workspace, name, colour)
     query = urlencode({"colour": colour, "v": scatter.version(workspace, name, colour)})
-    where = f"/points/{workspace.id}/{name}.bin?{query}"
+    where = f"/points/{workspace.key}/{name}.bin?{query}"
     data = {
         "urls": base.urls(workspace),
-        "map": f"{workspace.id}/{name}",
+        "map": f"{workspace.key}/{name}",
         "points": where,
         "ids": f"{where}&ids",
         "count": len(drawn.ids),

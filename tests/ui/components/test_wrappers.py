@@ -19,7 +19,7 @@ from curation.workspace import MAPS
 
 def run(script, workspace, **state) -> tuple[AppTest, dict]:
     """Run a script that mounts one component; the session after it and the data that was sent."""
-    at = AppTest.from_function(script, args=(workspace.id,), default_timeout=20)
+    at = AppTest.from_function(script, args=(workspace.key,), default_timeout=20)
     for key, value in state.items():
         at.session_state[key] = value
     at.run()
@@ -76,7 +76,7 @@ def test_a_gallery_sends_ids_captions_and_marks(workspace):
     assert [data["words"][c] for c in data["captions"]] == ["bee", "ant", "ant"]
     assert (data["flagged"], data["excluded"], data["position"]) == ([3], [15], 5)
     assert data["groups"] == [{"id": "0", "start": 0, "end": 3}]
-    assert data["urls"]["events"] == f"/api/{workspace.id}/events"
+    assert data["urls"]["events"] == f"/api/{workspace.key}/events"
     assert workspace.version() in data["urls"]["image"]
 
 
@@ -181,12 +181,12 @@ def mapped(workspace):
 
 def lasso(workspace, *, hidden=(), name="m"):
     square = [[0.3, 0.3], [0.9, 0.3], [0.9, 0.9], [0.3, 0.9]]  # of a map from 0 to 6: 1.8 to 5.4
-    return {"lasso": {"map": f"{workspace.id}/{name}", "polygon": square, "hidden": list(hidden)}}
+    return {"lasso": {"map": f"{workspace.key}/{name}", "polygon": square, "hidden": list(hidden)}}
 
 
 def test_a_map_sends_urls_and_a_legend(mapped):
     at, data = run(map_of_seven, mapped)
-    assert data["points"].startswith(f"/points/{mapped.id}/m.bin?colour=class&v=")
+    assert data["points"].startswith(f"/points/{mapped.key}/m.bin?colour=class&v=")
     assert (data["labels"], data["counts"], data["count"]) == (["ant", "bee"], [5, 2], 7)
     assert len(data["palette"]) == 2
     assert at.session_state["result"].lasso is None
