@@ -75,7 +75,8 @@ with pictures:
         shown={"page": "clusters", "clusters": name, "class": class_name},
     )
 with side:
-    cluster_edits.panel(workspace, name, class_name, numbers, title, result, edits)
+    homes = dict(zip(ids.tolist(), cluster.tolist(), strict=True)) if result.selection else {}
+    cluster_edits.panel(workspace, name, class_name, numbers, title, result, edits, homes.get)
     class_map.draw(workspace, recipe["features"], class_name, ids, cluster, title)
     if left := derived.ignored_events(workspace, name):
         st.caption(f"{left:,} earlier edits were made on another clustering and do not count")

@@ -50,7 +50,7 @@ with st.sidebar:
     st.caption(" · ".join(f"{value:,} {word}" for word, value in told.items()))
     frame.undo_button(workspace, ("pair",))
     if counts["overruled"]:
-        st.caption(f"{counts['overruled']:,} verdicts overrule the rule")
+        st.caption(f"{counts['overruled']:,} against the rule")
 pair_viewer(
     pairs.select([name for name in PAIRS.names if name != "found_by"]),
     key="pairs",
@@ -58,7 +58,7 @@ pair_viewer(
     reviewer=frame.reviewer(),
     # Joining a very long queue anew after every verdict would keep the server from everybody else.
     notify=len(pairs) < MOST_FOLLOWED,
-    queue=f"{order}/{class_name}/{across}",
+    queue=f"{order}/{class_name}/{across}/{st.session_state.get('undone', 0)}",
     empty=(
         "Nothing to decide",
         "No pair is near enough to ask you. Every pair that was looked at is far from undecided.",

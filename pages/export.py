@@ -4,7 +4,7 @@ import streamlit as st
 
 from curation import files, jobs
 from curation.formats import registry
-from curation.ui import frame
+from curation.ui import frame, split_view, tables
 
 USES = {
     "glt-json": "Loaders of ImageNet-GLT: one file, every split with labels, frequencies and attributes",
@@ -44,6 +44,9 @@ with st.sidebar:
     )
 
 
+for name in splits:
+    if late := split_view.ruled_out_since(workspace, tables.split(workspace, name)):
+        st.warning(f"{late:,} images of {frame.plain(name)} were ruled out since it was saved: design it anew first.")
 checks = [job for job in jobs.listing(workspace, limit=100) if job.kind == "verify"]
 manifests = sorted(workspace.path.glob("exports/*/manifest.json"), key=lambda p: -p.stat().st_mtime)
 if not manifests:
@@ -78,7 +81,7 @@ for path in manifests:
     st.dataframe(
         [{"file": entry["path"], "bytes": entry["bytes"], "SHA-256": entry["sha256"]} for entry in manifest["files"]],
         hide_index=True,
-        height=min(460, 38 + 35 * len(manifest["files"])),
+        height=min(460, 37 + 33 * len(manifest["files"])),
         column_config={
             "file": st.column_config.TextColumn(width="medium"),
             "bytes": st.column_config.NumberColumn(format="localized", width="small"),

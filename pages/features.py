@@ -10,6 +10,7 @@ from curation.ui import frame, tables
 from curation.ui.components.gallery import Group, gallery
 
 QUERIES = 8
+SHOWN = 14
 
 workspace = frame.current()
 frame.title("Features", "Describe every picture by a network; check by its neighbours that the description holds")
@@ -78,20 +79,17 @@ def neighbours(path: str, name: str, version: str, class_name: str) -> list[tupl
     for query in np.linspace(0, len(ids) - 1, min(QUERIES, len(ids))).astype(int):
         similarity = x @ x[query]
         similarity[query] = -2
-        near = np.argsort(-similarity, kind="stable")[: min(24, len(ids) - 1)]
+        near = np.argsort(-similarity, kind="stable")[: min(SHOWN, len(ids) - 1)]
         found.append((int(ids[query]), ids[near].tolist(), similarity[near].tolist()))
     return found
 
 
-groups, captions, seen = [], [], set()
-for query, near, similarity in neighbours(str(workspace.path), name, f"{features.inputs_digest}{workspace.version()}", class_name):
-    kept = [(i, s) for i, s in zip(near, similarity, strict=True) if i not in seen and i != query]
-    if query in seen:
-        continue
-    seen |= {query, *(i for i, _ in kept)}
+made = f"{features.inputs_digest}{workspace.version()}"
+groups, captions = [], []
+for query, near, similarity in neighbours(str(workspace.path), name, made, class_name):
     path = tables.rows(workspace, np.array([query]))["path"].iloc[0]
-    groups.append(Group(id=str(query), title=frame.shorten(path, 60), images=[query, *(i for i, _ in kept)]))
-    captions += ["this one", *(f"{s:.3f}" for _, s in kept)]
+    groups.append(Group(id=str(query), title=frame.shorten(path, 60), images=[query, *near]))
+    captions += ["this one", *(f"{s:.3f}" for s in similarity)]
 gallery(
     groups=groups,
     captions=captions,

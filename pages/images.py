@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from curation.ui import charts, frame, tables
+from curation.ui.components import gallery as gallery_component
 from curation.ui.components.gallery import gallery, marks
 
 PAGE = 400
@@ -16,20 +17,10 @@ frame.title("Images", "Every picture that was read in, and why some were set asi
 if not workspace.images_path.is_file():
     frame.empty("No pictures yet", "They appear here as soon as they are read.", "start", "Open a folder")
 
-counts = tables.class_counts(workspace)
+every = tables.class_counts(workspace)
 flagged, excluded = marks(workspace, workspace.ledger.position())
-flat = tables.ids_where(workspace, flat=True)
-kinds = {
-    "usable": int(counts["ok"].sum()),
-    "flagged": len(flagged),
-    "excluded": len(excluded),
-    "one colour": len(flat),
-    "broken": int(counts["broken"].sum()),
-    "gone": int(counts["gone"].sum()),
-}
-
 with st.sidebar:
-    class_name = st.selectbox("Class", [ALL, *counts["class_name"]], key="images_class", persist_state="session")
+    class_name = st.selectbox("Class", [ALL, *every["class_name"]], key="images_class", persist_state="session")
     order = st.selectbox("Order", ORDERS, key="order")
     size = st.select_slider("Size", (96, 144, 208, 288), value=144, key="tile", persist_state="session")
     root = workspace.roots["images"]
@@ -42,8 +33,23 @@ with st.sidebar:
         args=(workspace, "init"),
         kwargs={"images": root},
     )
+    frame.undo_button(workspace, gallery_component.KINDS)
     if not workspace.feature_names():
         frame.following("features", "Next: extract features")
+
+where = {} if class_name == ALL else {"class_name": class_name}
+here = tables.ids_where(workspace, **where)
+counts = every if class_name == ALL else every[every["class_name"] == class_name]
+flat = tables.ids_where(workspace, **where, flat=True)
+kinds = {
+    "usable": int(counts["ok"].sum()),
+    "flagged": len(flagged & set(here.tolist())) if flagged else 0,
+    "excluded": len(excluded & set(here.tolist())) if excluded else 0,
+    "one colour": len(flat),
+    "broken": int(counts["broken"].sum()),
+    "gone": int(counts["gone"].sum()),
+}
+
 
 controls = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
 with controls:
@@ -66,6 +72,7 @@ if view == "classes":
     st.plotly_chart(charts.class_bars(counts["class_name"].tolist(), counts["ok"].tolist()), key="bars")
     about = workspace.classes().to_pandas().drop(columns="images")
     table = counts.rename(columns={"ok": "usable"}).merge(about, on="class_name", how="left")
+    table = table.drop(columns=[c for c in about.columns[1:] if not table[c].fillna("").any()])
     st.dataframe(
         table,
         hide_index=True,
@@ -78,7 +85,6 @@ if view == "classes":
     )
     st.stop()
 
-where = {} if class_name == ALL else {"class_name": class_name}
 status = {"usable": "ok", "broken": "broken", "gone": "gone"}.get(kind)
 ids = tables.ids_where(workspace, **where, **({"status": status} if status else {}))
 if kind in ("flagged", "excluded", "one colour"):
@@ -94,9 +100,12 @@ if order != "path" and len(ids):
 
 if kind in ("broken", "gone") and len(ids):
     listed = tables.rows(workspace, ids[:100_000])[["path", "class_name", "reason", "bytes"]]
-    st.dataframe(
-        listed, hide_index=True, height=600, column_config={"reason": st.column_config.TextColumn(width="large")}
-    )
+    columns = {
+        "class_name": st.column_config.TextColumn("class"),
+        "reason": st.column_config.TextColumn(width="large"),
+        "bytes": st.column_config.NumberColumn(format="localized"),
+    }
+    st.dataframe(listed, hide_index=True, height=min(640, 38 + 35 * len(listed)), column_config=columns)
     st.stop()
 
 pages = max(1, -(-len(ids) // PAGE))

@@ -18,7 +18,8 @@ if not workspace.feature_names():
 names = workspace.map_names()
 with st.sidebar:
     name = st.selectbox("Map", names, key="map") if names else None
-    colours = ["class", *(f"cluster:{n}" for n in workspace.cluster_names()), "split"]
+    colours = ["class", *(f"cluster:{n}" for n in workspace.cluster_names())]
+    colours += ["split"] if tables.has_splits(workspace) else []
     colour = st.selectbox("Colour", colours, format_func=lambda c: c.replace("cluster:", "cluster · "), key="colour")
     size = st.select_slider("Size", (72, 96, 128, 176), value=96, key="map_tile", persist_state="session")
     with st.expander("Another map" if names else "New map", expanded=not names):

@@ -54,6 +54,7 @@ def panel(
     title: Callable[[int], str],
     result: GalleryResult,
     edits: ModuleType,
+    home: Callable[[int], int],
 ) -> None:
     """Move the selected pictures, or edit one cluster; every act is an event and can be undone."""
     if result.group is not None:
@@ -70,12 +71,15 @@ def panel(
     if message := st.session_state.pop("edit_error", None):
         st.error(frame.plain(message))
     if result.selection:
+        inside = {home(image) for image in result.selection}
+        numbers_but = [n for n in numbers if inside != {n}]
         with st.container(horizontal=True, vertical_alignment="bottom"):
             label = f"Move {len(result.selection):,} selected to"
-            target = st.selectbox(label, numbers, format_func=title, key=f"move_to{class_name}")
+            target = st.selectbox(label, numbers_but, format_func=title, key=f"move_to{class_name}")
             st.button(
                 "Move",
                 type="primary",
+                disabled=target is None,
                 on_click=lambda: act(edits.move, result.selection, to=target),
             )
     edited = st.session_state.get("edited")
@@ -97,12 +101,9 @@ def _edit_one(
             st.text(title(number), width="stretch")
             st.button("Close", type="tertiary", on_click=lambda: st.session_state.pop("edited", None))
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            label = st.text_input("Name", key=f"label{key}", placeholder="what these pictures share")
-            st.button(
-                "Name it",
-                on_click=lambda: act(edits.rename, number, st.session_state[f"label{key}"]),
-                disabled=not label,
-            )
+            present = title(number).partition(" · ")[2]
+            st.text_input("Name", present, key=f"label{key}", placeholder="what these pictures share")
+            st.button("Name it", on_click=lambda: act(edits.rename, number, st.session_state[f"label{key}"]))
         others = [n for n in numbers if n != number]
         with st.container(horizontal=True, vertical_alignment="bottom"):
             into = st.selectbox("Merge into", others, format_func=title, key=f"into{key}", disabled=not others)

@@ -106,15 +106,19 @@ def undo_button(
     mine = reviewer()
     last = workspace.ledger.last(kinds, accept=lambda event: event.reviewer == mine and accept(event))
     if last is not None:
-        what = last.verdict if last.kind == "pair" else last.kind.removeprefix("cluster.")
+        what = last.kind.removeprefix("cluster.") if last.kind.startswith("cluster.") else last.verdict
         st.button(
             f"Undo {plain(what)}",
             type="tertiary",
             icon=":material/undo:",
-            on_click=workspace.ledger.undo,
-            args=(last.event_id,),
-            kwargs={"reviewer": reviewer()},
+            on_click=_undo,
+            args=(workspace, last.event_id),
         )
+
+
+def _undo(workspace: Workspace, event_id: str) -> None:
+    workspace.ledger.undo(event_id, reviewer=reviewer())
+    st.session_state["undone"] = st.session_state.get("undone", 0) + 1
 
 
 def choose(workspace: Workspace) -> None:
@@ -205,7 +209,8 @@ def _job_card(workspace: Workspace, job: jobs.Job) -> None:
         if job.live:
             st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=plain(job.message or "Starting"))
         else:
-            st.text(f"{job.kind} {job.state}" + (f": {job.message}" if job.message else ""))
+            said = f"{job.kind} {job.state}" + (f": {job.message}" if job.message else "")
+            st.text(shorten(said, 180), help=plain(said) if len(said) > 180 else None)
         with st.container(horizontal=True, vertical_alignment="center"):
             if job.live:
                 st.caption(pace(job), width="stretch")
@@ -219,7 +224,8 @@ def _job_card(workspace: Workspace, job: jobs.Job) -> None:
                     args=(workspace, job.job_id),
                 )
             else:
-                st.button("Resume", key=f"resume{job.job_id}", on_click=_resume, args=(workspace, job.job_id))
+                again = "Try again" if job.state == "failed" else "Resume"
+                st.button(again, key=f"resume{job.job_id}", on_click=_resume, args=(workspace, job.job_id))
                 st.button("Dismiss", key=f"dismiss{job.job_id}", type="tertiary", on_click=_dismiss, args=(job.job_id,))
 
 

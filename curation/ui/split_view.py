@@ -24,6 +24,9 @@ def show(workspace: Workspace, name: str) -> None:
     folder = workspace.path / "splits" / name
     table = tables.split(workspace, name)
     report = files.read_json(folder / "report.json")
+    if late := ruled_out_since(workspace, table):
+        are = "image in it was" if late == 1 else "images in it were"
+        st.warning(f"{late:,} {are} ruled out since this split was saved: design it anew to leave them out.")
     view = st.segmented_control(
         "View", VIEWS, default=VIEWS[0], required=True, key="split_view", label_visibility="collapsed"
     )
@@ -35,6 +38,11 @@ def show(workspace: Workspace, name: str) -> None:
         _left_out(workspace, files.read_table(folder / "left_out.parquet"))
     else:
         st.json(files.read_json(folder / "recipe.json"))
+
+
+def ruled_out_since(workspace: Workspace, table: pa.Table) -> int:
+    """How many images of a split are excluded by now."""
+    return int(np.isin(table["image_id"].to_numpy(), tables.ruled_out(workspace)).sum())
 
 
 def _histograms(workspace: Workspace, name: str, report: dict) -> None:
@@ -65,7 +73,10 @@ def _histograms(workspace: Workspace, name: str, report: dict) -> None:
         for split, entry in found.items()
         if entry.images
     ]
-    st.dataframe(rows, hide_index=True, column_config={"Gini": st.column_config.NumberColumn(format="%.3f")})
+    number = st.column_config.NumberColumn
+    formats = dict.fromkeys(rows[0], number(format="localized")) if rows else {}
+    formats |= {"imbalance": number(format="%.2f"), "Gini": number(format="%.3f"), "split": None}
+    st.dataframe(rows, hide_index=True, column_config={k: v for k, v in formats.items() if v is not None})
 
 
 def _pictures(workspace: Workspace, table: pa.Table, names: list[str]) -> None:

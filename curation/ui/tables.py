@@ -75,6 +75,11 @@ def ids_where(workspace: Workspace, **equal: str) -> np.ndarray:
     return picked.to_numpy()
 
 
+def has_splits(workspace: Workspace) -> bool:
+    """Whether the pictures lay in train, val or test folders when they were read."""
+    return any(images(workspace)["source_split"].unique().to_pylist())
+
+
 def clusters(workspace: Workspace, name: str, class_name: str | None = None) -> pa.Table:
     """A clustering with people's edits in it, whole or of one class."""
     base = stamp(workspace.path / "clusters" / f"{name}.parquet")
@@ -103,6 +108,17 @@ def _table(path: str, version: str) -> pa.Table:
     return files.read_table(path).combine_chunks()
 
 
+def ruled_out(workspace: Workspace) -> np.ndarray:
+    """Ids of the images that people or near-duplicate pairs rule out now, ascending."""
+    pairs = stamp(workspace.path / "duplicates" / "pairs.parquet")
+    return _ruled_out(workspace, workspace.key, pairs, workspace.ledger.position())
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _ruled_out(_workspace: Workspace, key: str, pairs: str, position: int) -> np.ndarray:
+    return exclusions.exclusions(_workspace)["image_id"].to_numpy()
+
+
 def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarray, int]:
     """What a split can be carved from: class names in byte order, images (classes, attributes), and how many are out.
 
@@ -118,8 +134,7 @@ def _cells(
     _workspace: Workspace, key: str, name: str, base: str, pairs: str, position: int
 ) -> tuple[list[str], np.ndarray, int]:
     table = derived.clusters(_workspace, name)
-    out = exclusions.exclusions(_workspace)["image_id"].to_numpy()
-    kept = ~np.isin(table["image_id"].to_numpy(), out)
+    kept = ~np.isin(table["image_id"].to_numpy(), ruled_out(_workspace))
     words = table["class_name"].unify_dictionaries().combine_chunks()
     codes, names = words.indices.to_numpy(), words.dictionary.to_pylist()
     attribute = table["attribute"].to_numpy().astype(np.int64)

@@ -102,7 +102,7 @@ def test_split_design_moves_with_its_sliders(page, workspace):
     app = page("splits")
     app.selectbox(key="split").set_value("New split").run()
     before = {m.label: m.value for m in app.metric}
-    app.slider(key="per_cell_lt").set_value(2).run()
+    app.slider(key=f"per_cell_lt_{workspace.key}").set_value(2).run()
     after = {m.label: m.value for m in app.metric}
     assert before["Images"] == after["Images"] == "121"
     assert before["In splits"] != after["In splits"]
@@ -111,9 +111,9 @@ def test_split_design_moves_with_its_sliders(page, workspace):
 def test_a_split_that_cannot_be_had_says_what_is_short(page, workspace):
     app = page("splits")
     app.selectbox(key="split").set_value("New split").run()
-    app.selectbox(key="policy_lt").set_value("error")
-    app.slider(key="per_cell_lt").set_value(50).run()
-    assert "too small" in app.warning[0].value
+    app.selectbox(key=f"policy_lt_{workspace.key}").set_value("error")
+    app.slider(key=f"per_cell_lt_{workspace.key}").set_value(50).run()
+    assert "too few" in app.warning[0].value
     table = app.dataframe[0].value
     assert (table["short"] == table["need"] - table["have"]).all()
     assert not [b for b in app.button if b.label == "Save split"]
