@@ -101,6 +101,14 @@ def controls(names: list[str], counts: np.ndarray, scope: str) -> dict[str, Any]
         key=f"policy_{inter}_{scope}",
         **kept,
     )
+    with st.expander("More"):
+        asked |= _rare(counts.shape[1], fit, scope, kept)
+    return asked
+
+
+def _rare(attributes: int, fit: Parameters, scope: str, kept: dict[str, Any]) -> dict[str, Any]:
+    usual = fit.weights or ((7, 2, 1) if attributes == 3 else range(attributes, 0, -1))
+    text = st.text_input("Weights of attributes", ", ".join(f"{w:g}" for w in usual), key=f"weights_{scope}", **kept)
     try:
         weights = [float(part) for part in text.split(",")]
     except ValueError:
