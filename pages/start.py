@@ -53,6 +53,13 @@ def begin_folder() -> None:
         begin(str(folder), overview.folder_name(folder))
 
 
+def forget(key: str) -> None:
+    """Take a workspace off the list of recent ones."""
+    recent.forget(key)
+    st.session_state.pop("workspace_key", None)
+    st.query_params.pop("w", None)
+
+
 if not recent.listing() and not st.session_state.get("sample_begun"):
     st.session_state["sample_begun"] = True
     begin("digits", "digits")
@@ -64,6 +71,14 @@ with st.sidebar:
     with st.expander("More"):
         st.selectbox("Layout", list(LAYOUTS), format_func=LAYOUTS.get, key="layout")
         frame.reviewer_field()
+        if shown := st.session_state.get("workspace_key"):
+            st.button(
+                "Remove from this list",
+                type="tertiary",
+                help="The workspace itself stays as it is; open it again by its folder",
+                on_click=forget,
+                args=(shown,),
+            )
     st.button("Read pictures in", width="stretch", on_click=begin_folder)
     with st.container(horizontal=True):
         st.button("Digits", type="tertiary", on_click=begin, args=("digits", "digits"), help="1,797 scans, offline")

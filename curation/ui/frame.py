@@ -45,9 +45,12 @@ def sidebar() -> None:
     """Workspace, reviewer and jobs; pages put their own controls below with `st.sidebar`."""
     known = {entry["key"]: entry for entry in recent.listing()}
     chosen = st.query_params.get("w") or st.session_state.get("workspace_key")
+    unknown = chosen is not None and chosen not in known
     if chosen not in known:
         chosen = next(iter(known), None)
     with st.sidebar:
+        if unknown:
+            st.caption("The workspace of that link is not known here: open it by its folder.")
         if chosen:
             if st.session_state.get("workspace_choice") != chosen:
                 st.session_state["workspace_choice"] = chosen

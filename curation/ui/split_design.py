@@ -107,7 +107,7 @@ def controls(names: list[str], counts: np.ndarray, scope: str) -> dict[str, Any]
 
 
 def _rare(attributes: int, fit: Parameters, scope: str, kept: dict[str, Any]) -> dict[str, Any]:
-    usual = fit.weights or ((7, 2, 1) if attributes == 3 else range(attributes, 0, -1))
+    usual = fit.attribute_weights(attributes)
     text = st.text_input("Weights of attributes", ", ".join(f"{w:g}" for w in usual), key=f"weights_{scope}", **kept)
     try:
         weights = [float(part) for part in text.split(",")]

@@ -77,3 +77,16 @@ def test_a_table_of_paths_and_labels(page, workspace, picture_tree, jobs_started
     next(b for b in app.button if b.label == "Read pictures in").click().run()
     ((kind, argv),) = jobs_started
     assert (kind, argv[2:]) == ("init", ["--layout", "table", "--table", str(table)])
+
+
+def test_a_workspace_can_be_taken_off_the_list(page, workspace, tmp_path, picture_tree):
+    recent.remember(Workspace.create(tmp_path / "other", name="Other", roots={"images": picture_tree}))
+    app = page("start")
+    next(b for b in app.button if b.label == "Remove from this list").click().run()
+    assert [entry["name"] for entry in recent.listing()] == ["Small"]
+    assert (tmp_path / "other" / "workspace.json").is_file()
+    assert app.selectbox(key="workspace_choice").value == workspace.key
+
+
+def test_a_link_to_an_unknown_workspace_says_so(page, workspace):
+    assert "not known here" in page("start", w="nobody").sidebar.caption[0].value
