@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
+import postgres
 import pytest
 from pictures import draw
 
@@ -25,6 +28,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set CURATION_TEST_DATA to have this test")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    if not postgres.binary("initdb"):
+        pytest.skip("no PostgreSQL server on this machine: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    try:
+        with postgres.server(folder) as url:
+            yield url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

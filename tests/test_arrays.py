@@ -141,6 +141,19 @@ def test_features_older_than_the_images_are_refused(workspace, made):
     assert len(arrays.Features(workspace, "given", check=False)) == COUNT - 1
 
 
+def test_the_digest_of_features_changes_with_any_feature_and_with_the_recipe(workspace, array, made):
+    def digest_of(values, recipe):
+        return arrays.write_features(workspace, "given", values, recipe, shard_rows=ROWS).inputs_digest
+
+    plain = made.inputs_digest
+    assert arrays.Features(workspace, "given", check=False).inputs_digest == plain
+    other = array.copy()
+    other[20, 1] += 1
+    assert digest_of(other, {"backbone": "own"}) != plain
+    assert digest_of(array, {"backbone": "another"}) != plain
+    assert digest_of(array, {"backbone": "own"}) == plain
+
+
 def test_input_digests_change_with_the_images_and_the_recipe_of_their_shard_only():
     recipe = {"shard_rows": ROWS, "a": 1}
     plain = arrays.input_digests(table(["ok"] * COUNT), recipe)

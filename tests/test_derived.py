@@ -81,6 +81,22 @@ def test_six_clusters_make_three_pairs():
     assert derived.attribute_of(np.arange(6), 6, 3).tolist() == [0, 0, 1, 1, 2, 2]
 
 
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 39)), min_size=1), st.integers(1, 9))
+def test_attributes_of_ranks_in_classes_of_unequal_numbers_of_clusters(cases, attributes):
+    clusters, rank = np.array([(k, min(r, k - 1)) for k, r in cases]).T
+    each = [int(derived.attribute_of(r, int(k), attributes)) for k, r in zip(clusters, rank, strict=True)]
+    assert derived.attribute_of(rank, clusters, attributes).tolist() == each
+
+
+def test_images_whose_class_changed_are_told(workspace):
+    table = derived.clusters(workspace, "c")
+    names = ["new"] * 5 + table["class_name"].to_pylist() + ["late"]
+    names[9], names[30] = "cow", "dee"
+    for column in (pa.array(names), pa.array(names).dictionary_encode()):
+        found = derived.relabelled(pa.table({"class_name": column}), table)
+        assert (found.tolist(), found.dtype) == ([9, 30], np.int32)
+
+
 def test_without_events_the_table_is_as_written(workspace):
     table = derived.clusters(workspace, "c")
     assert table.schema.equals(CLUSTERS, check_metadata=True)
@@ -167,6 +183,7 @@ def test_an_event_that_does_not_fit_changes_nothing_and_is_counted(workspace, ki
     assert derived.clusters(workspace, "c").equals(before)
     assert derived.ignored_events(workspace, "c") == 1
     assert derived.ignored_events(workspace, "c", until=0) == 0
+    assert derived.ignored_events(workspace, "never clustered") == 0
 
 
 def test_events_of_another_clustering_are_left_aside(workspace):

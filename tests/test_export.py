@@ -225,6 +225,84 @@ def test_a_full_disk_keeps_the_earlier_export(workspace, tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "pictures", "w"]
 
 
+def test_of_two_exports_at_once_each_is_whole_and_the_later_stays(workspace, tmp_path, monkeypatch):
+    export(workspace, "one", formats=["csv"], out=tmp_path / "out")
+    pack = exporting._pack
+
+    def meanwhile(*arguments):
+        monkeypatch.setattr(exporting, "_pack", pack)
+        export(workspace, "one", formats=["parquet"], out=tmp_path / "out")
+        assert rebuild(tmp_path / "out")["ok"] > 0
+        return pack(*arguments)
+
+    monkeypatch.setattr(exporting, "_pack", meanwhile)
+    summary = export(workspace, "one", formats=["glt-json"], out=tmp_path / "out")
+    assert rebuild(tmp_path / "out")["ok"] == summary["files"]
+    assert not (tmp_path / "out" / "one.parquet").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "pictures", "w"]
+
+
+def test_two_exports_that_put_their_folders_in_place_at_once_do_not_meet(workspace, tmp_path, monkeypatch):
+    """The second begins when the first has everything but its place."""
+    export(workspace, "one", formats=["csv"], out=tmp_path / "out")
+    rename, waiting = Path.rename, ["second"]
+
+    def meanwhile(path, target):
+        if target == tmp_path / "out" and waiting:
+            waiting.pop()
+            export(workspace, "one", formats=["parquet"], out=tmp_path / "out")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", meanwhile)
+    summary = export(workspace, "one", formats=["glt-json"], out=tmp_path / "out")
+    assert not waiting
+    assert rebuild(tmp_path / "out")["ok"] == summary["files"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "pictures", "w"]
+
+
+def test_files_that_came_during_an_export_stay(workspace, tmp_path, monkeypatch):
+    export(workspace, "one", formats=["csv"], out=tmp_path / "out")
+    pack = exporting._pack
+
+    def meanwhile(*arguments):
+        (tmp_path / "out" / "thesis.tex").write_text("years of work")
+        return pack(*arguments)
+
+    monkeypatch.setattr(exporting, "_pack", meanwhile)
+    with pytest.raises(ArgumentError, match=r"of no export \('thesis.tex'\)"):
+        export(workspace, "one", out=tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / "out" / "one.csv").exists()
+
+
+def test_what_a_killed_export_left_is_swept_by_the_next(workspace):
+    left = workspace.path / "exports" / ".0123456789abcdef.part"
+    (left / "inputs").mkdir(parents=True)
+    for path in (left / "inputs", left):
+        os.utime(path, (0, 0))
+    export(workspace, "one")
+    assert [p.name for p in (workspace.path / "exports").iterdir()] == ["one"]
+
+
+def test_an_export_is_one_phase(workspace, tmp_path):
+    seen = []
+    export(workspace, "one", formats=["csv", "parquet"], out=tmp_path / "out", progress=lambda *step: seen.append(step))
+    assert [step[:2] for step in seen] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert {message.split(":")[0] for _, _, message in seen} == {"writing"}
+
+
+def test_a_corrected_label_leaves_earlier_splits_as_they_were(workspace, tmp_path):
+    export(workspace, "one", formats=ALL, out=tmp_path / "before")
+    images = workspace.images()
+    import pyarrow as pa
+
+    at = images.column_names.index("class_name")
+    names = ["bee" if i == 10 else name for i, name in enumerate(images["class_name"].to_pylist())]
+    files.write_table(workspace.images_path, images.set_column(at, "class_name", pa.array(names).dictionary_encode()))
+    export(workspace, "one", formats=ALL, out=tmp_path / "after")
+    assert files.sha256_file(tmp_path / "before" / "one.zip") == files.sha256_file(tmp_path / "after" / "one.zip")
+
+
 def test_images_that_came_later_change_nothing(workspace, tmp_path):
     export(workspace, "one", out=tmp_path / "before")
     images = workspace.images()

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -34,6 +36,93 @@ def test_full_disk_says_so_and_loses_nothing(tmp_path, monkeypatch):
         files.write_json(path, {"n": 2})
     assert files.read_json(path) == {"n": 1}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_is_whole_or_absent(tmp_path):
+    with pytest.raises(RuntimeError), files.replacing_folder(tmp_path / "a" / "b") as part:
+        (part / "half").write_text("x")
+        raise RuntimeError
+    assert not list((tmp_path / "a").iterdir())
+    with files.replacing_folder(tmp_path / "a" / "b") as part:
+        (part / "whole").write_text("x")
+        assert not (tmp_path / "a" / "b").exists()
+    assert [p.name for p in (tmp_path / "a" / "b").iterdir()] == ["whole"]
+    with pytest.raises(CurationError, match="b is there already: remove it or choose another name"):
+        files.replacing_folder(tmp_path / "a" / "b").__enter__()
+
+
+def test_a_folder_that_came_meanwhile_stays(tmp_path):
+    with pytest.raises(CurationError, match="is there already"), files.replacing_folder(tmp_path / "a") as part:
+        (part / "mine").write_text("x")
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "theirs").write_text("x")
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["a", "a/theirs"]
+
+
+def test_a_folder_is_replaced_only_where_the_check_allows(tmp_path):
+    def check(folder):
+        if (folder / "precious").exists():
+            raise ArgumentError("precious")
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").write_text("x")
+    for name in ("new", "precious"):
+        with files.replacing_folder(tmp_path / "a", check=check) as part:
+            (part / name).write_text("x")
+        assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["a", f"a/{name}"]
+    with pytest.raises(ArgumentError, match="precious"):
+        files.replacing_folder(tmp_path / "a", check=check).__enter__()
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_cannot_be_replaced_comes_back(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").write_text("x")
+    rename, calls = Path.rename, []
+
+    def fails(path, target):
+        calls.append(target.name)
+        if calls.count("a") == 2:
+            calls.append("once")
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with (
+        pytest.raises(OSError, match=os.strerror(errno.EIO)),
+        files.replacing_folder(tmp_path / "a", check=lambda _: None) as part,
+    ):
+        (part / "new").write_text("x")
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["a", "a/old"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_killed_runs_left_is_swept_after_a_day(tmp_path, kind):
+    now, names = time.time(), ("0" * 16, "1" * 16, "2" * 16)
+    for name in names:
+        tree = tmp_path / f".{name}.part" / "train" / "ant"
+        tree.mkdir(parents=True)
+        (tree / "1.jpg").write_text("x")
+        (tmp_path / f".{name[1:]}a.part").write_text("half")
+    for path in [tmp_path / "a.part", tmp_path / ".mine.part", tmp_path / ".0.new"]:
+        path.write_text("another program's")
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (now - 2 * files.DAY,) * 2)
+    fresh = [
+        tmp_path / f".{names[1]}.part" / "train",
+        tmp_path / f".{names[2]}.part",
+        tmp_path / f".{names[2][1:]}a.part",
+    ]
+    for path in fresh:
+        os.utime(path, (now - files.DAY / 2,) * 2)
+    if kind == "file":
+        files.write_json(tmp_path / "written", {})
+    else:
+        with files.replacing_folder(tmp_path / "written"):
+            pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        ["written", "a.part", ".mine.part", ".0.new", f".{names[1]}.part", f".{names[2]}.part", fresh[2].name]
+    )
 
 
 def test_final_name_of_255_bytes(tmp_path):

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from curation import jobs
+from curation import exclusions, jobs
 from curation.errors import Cancelled, CurationError
+from curation.ledger import Event
 from curation.workspace import Workspace
 
 # A job that works for a long time, as another process would run it.
@@ -135,3 +136,16 @@ def test_what_lies_in_the_working_directory_is_not_imported(workspace, tmp_path,
     jobs.start(workspace, "init", [str(workspace.path), "--images", str(workspace.roots["images"])])
     wait_for(workspace, "done")
     assert not (tmp_path / "caught").exists()
+
+
+def test_jobs_and_decisions_on_postgresql(tmp_path, picture_tree, postgres_url, monkeypatch):
+    monkeypatch.setenv("CURATION_DATABASE_URL", postgres_url)
+    one, two = (Workspace.create(tmp_path / n, roots={"images": picture_tree}) for n in ("one", "two"))
+    job_id = jobs.start(one, "init", [str(one.path), "--images", str(picture_tree)])
+    assert wait_for(one, "done").result["images"] == 20
+    assert jobs.listing(two) == []
+    with pytest.raises(CurationError, match="there is no job"):
+        jobs.get(two, job_id)
+    one.ledger.append([Event(reviewer="anna", kind="exclude", subject="3", verdict="exclude")])
+    assert exclusions.exclusions(one)["image_id"].to_pylist() == [3]
+    assert not (one.path / "ledger.db").exists()

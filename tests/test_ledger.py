@@ -1,28 +1,13 @@
 """Decisions are appended, never lost, and can be undone and replayed; on SQLite and on PostgreSQL."""
 
-import shutil
 import tempfile
 import threading
-from pathlib import Path
 
-import postgres
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.ledger import Event, Ledger
-
-
-@pytest.fixture(scope="session")
-def postgres_url():
-    if not postgres.binary("initdb"):
-        pytest.skip("no PostgreSQL server on this machine: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
-    try:
-        with postgres.server(folder) as url:
-            yield url
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
