@@ -178,7 +178,7 @@ def _sweep_daily(folder: Path, _day: int) -> None:
 
 def _last_written(path: Path) -> float:
     """When a file, or any folder of a tree, was last changed, in seconds since 1970."""
-    return max(os.stat(place).st_mtime for place in (path, *(place for place, _, _ in os.walk(path))))
+    return max(place.stat().st_mtime for place in (path, *(Path(place) for place, _, _ in os.walk(path))))
 
 
 def _absent(folder: Path) -> None:
@@ -187,7 +187,7 @@ def _absent(folder: Path) -> None:
 
 
 def _put(part: Path, folder: Path, check: Callable[[Path], None]) -> None:
-    """Rename `part` to `folder`; what is there goes out of the way first, if `check` allows, and back on failure."""
+    """Rename `part` to `folder`; what is there, perhaps since a moment, goes out of the way first if `check` allows."""
     moved: Path | None = None
     while True:
         try:
@@ -199,7 +199,6 @@ def _put(part: Path, folder: Path, check: Callable[[Path], None]) -> None:
                     moved.rename(folder)
                 raise
         check(folder)
-        # Another writer may have put it there just now: its own is as new as ours, and ours is the later one.
         with suppress(FileNotFoundError):
             moved = folder.rename(_beside(folder))
     if moved is not None:

@@ -48,7 +48,7 @@ for name in splits:
     if late := split_view.ruled_out_since(workspace, tables.split(workspace, name)):
         st.warning(f"{late:,} images of {frame.plain(name)} were ruled out since it was saved: design it anew first.")
 checks = [job for job in jobs.listing(workspace, limit=100) if job.kind == "verify"]
-manifests = sorted(workspace.path.glob("exports/*/manifest.json"), key=lambda p: -p.stat().st_mtime)
+manifests = sorted(workspace.path.glob("exports/[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime)
 if not manifests:
     st.text("An export shows here with its files, their sizes and hashes. Every export has a manifest and a ZIP.")
     st.dataframe(

@@ -26,7 +26,7 @@ from curation.splits.parameters import Parameters
 from curation.splits.plan import suggest
 from curation.workspace import Workspace
 
-# What a split takes of the images table, kept with it: the class follows the listing, so a label may be corrected later.
+# What a split takes of the images table. Kept with it, since a label may be corrected later.
 IMAGE_COLUMNS = ("image_id", "root", "path", "class_name")
 RELABELLED = "class changed since clustering: cluster again"
 
@@ -180,7 +180,7 @@ def stored_inputs(workspace: Workspace, name: str, recipe: Mapping[str, Any]) ->
     clusters, excluded = (files.read_table(folder / f"{kind}.parquet") for kind in ("clusters", "excluded"))
     if (folder / "images.parquet").is_file():
         images = files.read_table(folder / "images.parquet")
-    else:  # stored by version 0.1.0 or earlier
+    else:  # stored before splits kept it
         images = workspace.images(IMAGE_COLUMNS).slice(0, int(recipe["inputs"]["rows"]))
     return Inputs(images, clusters, excluded)
 

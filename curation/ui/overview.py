@@ -61,7 +61,7 @@ def steps(workspace: Workspace) -> list[Step]:
         "splits": workspace.split_names(),
     }
     lines = {"images": pictures, "duplicates": found} | {page: ", ".join(names) for page, names in named.items()}
-    exports = sorted(p.parent.name for p in workspace.path.glob("exports/*/manifest.json"))
+    exports = sorted(p.parent.name for p in workspace.path.glob("exports/[!.]*/manifest.json"))
     lines["export"] = ", ".join(exports)
     return [Step(page, bool(lines[page]), lines[page]) for page in MAKING]
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from curation import derived, exclusions, files
+from curation.splits import recipes
 from curation.workspace import Workspace
 
 COLUMNS = ("image_id", "root", "path", "class_name", "source_split", "width", "height", "bytes", "brightness")
@@ -122,23 +123,23 @@ def _ruled_out(_workspace: Workspace, key: str, pairs: str, position: int) -> np
 def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarray, int]:
     """What a split can be carved from: class names in byte order, images (classes, attributes), and how many are out.
 
-    Images that people or near-duplicate pairs rule out are not counted.
+    Counted from what would be carved: without the images that people, near-duplicate pairs or the folder ruled out.
     """
     base = stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
     pairs = stamp(workspace.path / "duplicates" / "pairs.parquet")
-    return _cells(workspace, workspace.key, clusters_name, base, pairs, workspace.ledger.position())
+    made = f"{base} {pairs} {workspace.version()} {workspace.ledger.position()}"
+    return _cells(workspace, workspace.key, clusters_name, made)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _cells(
-    _workspace: Workspace, key: str, name: str, base: str, pairs: str, position: int
-) -> tuple[list[str], np.ndarray, int]:
-    table = derived.clusters(_workspace, name)
-    kept = ~np.isin(table["image_id"].to_numpy(), ruled_out(_workspace))
+def _cells(_workspace: Workspace, key: str, name: str, made: str) -> tuple[list[str], np.ndarray, int]:
+    inputs = recipes.gather(_workspace, name)
+    table = inputs.clusters
+    kept = ~np.isin(table["image_id"].to_numpy(), inputs.excluded["image_id"].to_numpy())
     words = table["class_name"].unify_dictionaries().combine_chunks()
     codes, names = words.indices.to_numpy(), words.dictionary.to_pylist()
     attribute = table["attribute"].to_numpy().astype(np.int64)
     width = int(attribute.max(initial=0)) + 1
     counts = np.bincount(codes[kept] * width + attribute[kept], minlength=len(names) * width).reshape(-1, width)
     order = [i for i in sorted(range(len(names)), key=lambda i: names[i].encode()) if counts[i].sum()]
-    return [names[i] for i in order], counts[order], int((~kept).sum())
+    return [names[i] for i in order], counts[order], len(inputs.excluded)

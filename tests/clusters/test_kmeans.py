@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from curation import derived, files
+from curation import arrays, derived, files
 from curation.clusters import edits, kmeans
 from curation.errors import ArgumentError, Cancelled, CurationError
 from curation.workspace import CLUSTERS
@@ -38,6 +39,7 @@ def test_table_and_summary(animals):
         "fewer": 2,
         "silhouette": pytest.approx(np.mean([v for v in recipe_of(animals)["silhouettes"].values() if v is not None])),
         "set_aside": 0,
+        "ignored_edits": 0,
     }
     ant = table.filter(pc.equal(table["class_name"].cast("string"), "ant"))
     sizes = [ant["cluster"].to_pylist().count(c) for c in range(6)]
@@ -200,14 +202,30 @@ def test_a_finished_run_is_not_repeated_and_other_settings_are(animals, monkeypa
     assert runs == [1]
 
 
+def test_features_that_changed_in_this_process_are_read_anew(animals, points):
+    options = {"features": "f", "workers": 1}
+    kmeans.cluster(animals, name="first", **options)
+    images = animals.images()
+    at = images.column_names.index("sha256")
+    changed = pa.array([f"{i:064x}" for i in range(len(images))])
+    files.write_table(animals.images_path, images.set_column(at, "sha256", changed))
+    arrays.write_features(animals, "f", points(len(images), seed=7), shard_rows=64)
+    kmeans.cluster(animals, name="second", **options)
+    kmeans._features.cache_clear()
+    kmeans.cluster(animals, name="fresh", **options)
+    assert table_of(animals, "second").equals(table_of(animals, "fresh"))
+    assert not table_of(animals, "second").equals(table_of(animals, "first"))
+
+
 def test_edits_outlive_a_run_that_finds_the_same_clusters(animals):
     kmeans.cluster(animals, features="f")
     edits.rename(animals, "f", "ant", 0, "big ones", reviewer="ada")
     kmeans.cluster(animals, features="f", attributes=2)
     assert derived.cluster_labels(animals, "f") == {("ant", 0): "big ones"}
-    kmeans.cluster(animals, features="f", clusters=4)
+    summary = kmeans.cluster(animals, features="f", clusters=4)
     assert derived.cluster_labels(animals, "f") == {}
-    assert derived.ignored_events(animals, "f") == 1
+    assert derived.ignored_events(animals, "f") == summary["ignored_edits"] == 1
+    assert kmeans.cluster(animals, features="f", clusters=4)["ignored_edits"] == 1
 
 
 def test_recipe_says_how_to_make_the_clusters_again(animals):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,32 @@ from curation.images import ingest
 
 NAME = "tf_efficientnet_lite0"
 SMALL = {"batch_size": 3, "shard_rows": 8, "device": "cpu"}
+
+
+LOAD, PREPARE = lru_cache(stage.load), lru_cache(stage.prepare)
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(monkeypatch):
+    """One model for all runs in this process; the killed run loads its own, and must give the same bytes."""
+    monkeypatch.setattr(stage, "load", LOAD)
+    monkeypatch.setattr(stage, "prepare", PREPARE)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("features") / NAME
+
+
+@pytest.fixture
+def extracted(workspace, kept):
+    """The workspace with the shards of a finished run in this process, which is made once."""
+    if kept.exists():
+        shutil.copytree(kept, workspace.path / "features" / NAME)
+    else:
+        extract(workspace, workers=0, **SMALL)
+        shutil.copytree(workspace.path / "features" / NAME, kept)
+    return workspace
 
 
 def shards(workspace, name: str = NAME) -> dict[str, bytes]:
@@ -45,6 +73,9 @@ def test_every_usable_picture_gets_a_feature(workspace):
         "rate": 0,
     }
     assert [step[:2] for step in seen[1:]] == [(n, 20) for n in (3, 6, 8, 11, 14, 16, 19, 20)]
+    assert [step[2] for step in seen[3:5]] == ["extracting: shard 1 of 3", "extracting: shard 2 of 3"]
+    # What comes before the colon names a phase, and a new phase counts its rate and time left from zero.
+    assert [step[2].split(":")[0] for step in seen] == [f"loading {NAME}"] + ["extracting"] * 8
     features = arrays.Features(workspace, NAME)
     assert features.ids.tolist() == list(range(20))
     assert np.isfinite(features.rows(features.ids)).all()
@@ -53,38 +84,36 @@ def test_every_usable_picture_gets_a_feature(workspace):
     assert features.recipe["transform"]["resize"] == 256
 
 
-def test_the_same_bytes_whatever_the_number_of_workers(workspace):
-    extract(workspace, workers=0, **SMALL)
-    extract(workspace, workers=1, name="one", **SMALL)
-    extract(workspace, workers=3, name="three", **SMALL)
-    assert shards(workspace) == shards(workspace, "one") == shards(workspace, "three")
+def test_the_same_bytes_whatever_the_number_of_workers(extracted):
+    extract(extracted, workers=1, name="one", **SMALL)
+    extract(extracted, workers=3, name="three", **SMALL)
+    assert len(shards(extracted)) == 6
+    assert shards(extracted) == shards(extracted, "one") == shards(extracted, "three")
 
 
-def test_features_are_those_of_the_backbone(workspace, picture_tree):
+def test_features_are_those_of_the_backbone(extracted, picture_tree):
     import torch
     from PIL import Image
     from timm.data import create_transform, resolve_model_data_config
 
     from curation.features.backbones import load
 
-    extract(workspace, workers=0, dtype="float32", **SMALL)
     network = load(NAME).network
     transform = create_transform(**resolve_model_data_config(network))
-    paths = workspace.images(["path"])["path"].to_pylist()
+    paths = extracted.images(["path"])["path"].to_pylist()
     pictures = torch.stack([transform(Image.open(picture_tree / path).convert("RGB")) for path in paths])
     with torch.inference_mode():
         expected = network(pictures).numpy()
-    found = arrays.Features(workspace, NAME).rows(range(20))
+    found = arrays.Features(extracted, NAME).rows(range(20))
     cosine = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
     assert cosine.min() >= 0.995
 
 
-def test_a_second_run_keeps_everything(workspace):
-    extract(workspace, workers=0, **SMALL)
-    before = shards(workspace)
-    made = extract(workspace, workers=0, **SMALL)
+def test_a_second_run_keeps_everything(extracted):
+    before = shards(extracted)
+    made = extract(extracted, workers=0, **SMALL)
     assert (made["kept"], made["extracted"]) == (20, 0)
-    assert shards(workspace) == before
+    assert shards(extracted) == before
 
 
 KILLED = """
@@ -98,26 +127,25 @@ def progress(done, total, message):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    extract(Workspace(sys.argv[1]), batch_size=3, shard_rows=4, device="cpu", workers=2, progress=progress)
+    settings = {"batch_size": 3, "shard_rows": 8, "device": "cpu"}
+    extract(Workspace(sys.argv[1]), name="killed", workers=2, progress=progress, **settings)
 """
 
 
-def test_a_killed_run_loses_at_most_one_shard(workspace, tmp_path):
-    settings = {"batch_size": 3, "shard_rows": 4, "device": "cpu"}
-    extract(workspace, workers=0, name="whole", **settings)
+def test_a_killed_run_loses_at_most_one_shard(extracted, tmp_path):
     (tmp_path / "killed.py").write_text(KILLED)
     environment = os.environ | {"PYTHONPATH": str(Path(stage.__file__).resolve().parents[2])}
-    command = [sys.executable, str(tmp_path / "killed.py"), str(workspace.path)]
+    command = [sys.executable, str(tmp_path / "killed.py"), str(extracted.path)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     workers = [int(pid) for pid in ended.stdout.split()]
     assert len(workers) == 2
     _wait_for_end(workers)
-    with pytest.raises(CurationError, match="have 2 of 5 shards: run `extract`"):
-        arrays.Features(workspace, NAME)
-    made = extract(workspace, workers=0, **settings)
+    with pytest.raises(CurationError, match="have 1 of 3 shards: run `extract`"):
+        arrays.Features(extracted, "killed")
+    made = extract(extracted, workers=0, name="killed", **SMALL)
     assert (made["kept"], made["extracted"], made["remade"]) == (8, 12, {})
-    assert shards(workspace) == shards(workspace, "whole")
+    assert shards(extracted) == shards(extracted, "killed")
 
 
 def _wait_for_end(pids: list[int]) -> None:
@@ -140,44 +168,41 @@ def test_a_stopped_run_goes_on_from_its_last_shard(workspace):
     assert extract(workspace, workers=0, **SMALL)["kept"] == 8
 
 
-def test_a_corrupted_shard_is_made_anew_and_told(workspace):
-    extract(workspace, workers=0, **SMALL)
-    before = shards(workspace)
-    path = workspace.path / "features" / NAME / "00001.npy"
+def test_a_corrupted_shard_is_made_anew_and_told(extracted):
+    before = shards(extracted)
+    path = extracted.path / "features" / NAME / "00001.npy"
     data = bytearray(path.read_bytes())
     data[-2] ^= 4
     path.write_bytes(data)
     (path.parent / "00002.json").write_text("{half")
     seen = []
-    made = extract(workspace, workers=0, progress=lambda *step: seen.append(step[2]), **SMALL)
+    made = extract(extracted, workers=0, progress=lambda *step: seen.append(step[2]), **SMALL)
     assert made["remade"] == {"1": "corrupted", "2": "corrupted"}
     assert (made["kept"], made["extracted"]) == (8, 12)
-    assert "shard 2 of 3, which was corrupted" in seen
-    assert shards(workspace) == before
+    assert "extracting: shard 2 of 3, which was corrupted" in seen
+    assert shards(extracted) == before
 
 
-def test_new_pictures_touch_only_their_shard(workspace, picture_tree):
-    extract(workspace, workers=0, **SMALL)
-    before = shards(workspace)
+def test_new_pictures_touch_only_their_shard(extracted, picture_tree):
+    before = shards(extracted)
     (picture_tree / "bee" / "new.png").write_bytes((picture_tree / "ant" / "001.png").read_bytes())
-    ingest.read(workspace, workers=1)
-    made = extract(workspace, workers=0, **SMALL)
+    ingest.read(extracted, workers=1)
+    made = extract(extracted, workers=0, **SMALL)
     assert (made["images"], made["kept"], made["remade"]) == (21, 16, {"2": "changed"})
-    after = shards(workspace)
+    after = shards(extracted)
     assert all(after[key] == before[key] for key in before if not key.startswith("00002"))
-    features = arrays.Features(workspace, NAME)
+    features = arrays.Features(extracted, NAME)
     assert len(features) == 21
 
 
-def test_a_picture_that_cannot_be_decoded_is_set_aside(workspace, picture_tree):
-    extract(workspace, workers=0, name="whole", **SMALL)
+def test_a_picture_that_cannot_be_decoded_is_set_aside(extracted, picture_tree):
     (picture_tree / "ant" / "004.jpg").write_bytes(b"text")
     (picture_tree / "bee" / "003.png").unlink()
-    made = extract(workspace, workers=2, **SMALL)
+    made = extract(extracted, workers=2, name="damaged", **SMALL)
     assert (made["set_aside"], made["images"]) == (2, 20)
     assert set(made["failed"]) == {"4", "15"}
     assert made["failed"]["4"].startswith("not a picture of a known kind")
-    features, whole = arrays.Features(workspace, NAME), arrays.Features(workspace, "whole")
+    features, whole = arrays.Features(extracted, "damaged"), arrays.Features(extracted, NAME)
     assert features.failed.keys() == {4, 15}
     others = [i for i in range(20) if i not in (4, 15)]
     assert features.ids.tolist() == others
@@ -207,12 +232,11 @@ def test_pictures_that_are_all_away_are_not_taken_for_broken(workspace, picture_
         extract(workspace, workers=0, **SMALL)
 
 
-def test_other_settings_need_another_name(workspace):
-    extract(workspace, workers=0, **SMALL)
-    before = shards(workspace)
+def test_other_settings_need_another_name(extracted):
+    before = shards(extracted)
     with pytest.raises(ArgumentError, match=r'\(dtype: dtype was "float16", now "float32"\): choose another --name'):
-        extract(workspace, workers=0, dtype="float32", **SMALL)
-    assert shards(workspace) == before
+        extract(extracted, workers=0, dtype="float32", **SMALL)
+    assert shards(extracted) == before
 
 
 def test_a_recipe_without_shards_does_not_bind(workspace):

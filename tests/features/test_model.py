@@ -24,20 +24,24 @@ def pictures() -> np.ndarray:
     return np.stack([one(seed) for seed in range(24)])
 
 
-def test_features_agree_with_full_precision(pictures):
+@pytest.fixture(scope="module")
+def made() -> model.Model:
+    return model.prepare(backbones.load(backbones.DEFAULT), device="cpu")
+
+
+def test_features_agree_with_full_precision(pictures, made):
     exact = backbones.load(backbones.DEFAULT)
     with torch.inference_mode():
         values = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255.0
         expected = exact.network((values - 0.5) / 0.5).numpy()
-    found = model.prepare(backbones.load(backbones.DEFAULT), device="cpu")(pictures)
+    found = made(pictures)
     assert found.dtype == np.float32
     assert found.shape == (24, 1280)
     cosine = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
     assert cosine.min() >= 0.995
 
 
-def test_a_picture_has_the_same_feature_whatever_lies_beside_it(pictures):
-    made = model.prepare(backbones.load(backbones.DEFAULT), device="cpu")
+def test_a_picture_has_the_same_feature_whatever_lies_beside_it(pictures, made):
     first = made(pictures[:8])
     second = made(np.concatenate([pictures[:1], pictures[9:16]]))
     assert np.array_equal(first[0], second[0])

@@ -104,7 +104,7 @@ def test_split_design_moves_with_its_sliders(page, workspace):
     before = {m.label: m.value for m in app.metric}
     app.slider(key=f"per_cell_lt_{workspace.key}").set_value(2).run()
     after = {m.label: m.value for m in app.metric}
-    assert before["Images"] == after["Images"] == "121"
+    assert before["Images"] == after["Images"] == "122"  # the broken one is among those left out
     assert before["In splits"] != after["In splits"]
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import ArgumentError, CurationError
+from curation.exclusions import EXCLUSIONS
 from curation.splits import glt
 from curation.splits.parameters import Parameters
 from curation.splits.plan import SPLITS, Infeasible, plan
@@ -31,7 +32,7 @@ def make(sizes, *, clusters=6, attributes=3, shuffle=None, ids=None):
 
 
 def excluded(*rows):
-    return pa.table({"image_id": [r[0] for r in rows], "reason": [r[1] for r in rows]}, schema=glt.LEFT_OUT)
+    return pa.table({"image_id": [r[0] for r in rows], "reason": [r[1] for r in rows]}, schema=EXCLUSIONS)
 
 
 def counts_of(result, attributes=3):

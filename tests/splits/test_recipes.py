@@ -1,15 +1,17 @@
 import json
+import shutil
 
 import clustered
 import pyarrow as pa
 import pytest
 
 from curation import files
+from curation.clusters import kmeans
 from curation.errors import ArgumentError, CurationError
 from curation.ledger import Event
 from curation.splits import glt, recipes
 from curation.splits.digests import digest
-from curation.workspace import SPLIT
+from curation.workspace import IMAGES, SPLIT
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,8 @@ def test_a_split_and_all_that_it_was_made_from(workspace):
     summary = recipes.make(workspace, name="one", parameters=clustered.FIT)
     folder = workspace.path / "splits" / "one"
     assert sorted(p.name for p in folder.iterdir()) == [
-        "clusters.parquet", "excluded.parquet", "left_out.parquet", "recipe.json", "report.json", "split.parquet",
+        "clusters.parquet", "excluded.parquet", "images.parquet", "left_out.parquet", "recipe.json", "report.json",
+        "split.parquet",
     ]  # fmt: skip
     recipe, table, report = recipes.load(workspace, "one")
     assert table.schema.equals(SPLIT)
@@ -65,6 +68,87 @@ def test_a_name_is_never_used_twice(workspace):
     with pytest.raises(ArgumentError, match="name it 'One-2'"):
         recipes.make(workspace, name="One", parameters=clustered.FIT)
     assert files.sha256_file(workspace.path / "splits" / "one" / "split.parquet") == before
+
+
+def relabel(workspace, ids, name):
+    """Give images another class, as a corrected listing does."""
+    images = workspace.images()
+    names = images["class_name"].to_pylist()
+    for i in ids:
+        names[i] = name
+    at = images.column_names.index("class_name")
+    files.write_table(workspace.images_path, images.set_column(at, "class_name", pa.array(names)).cast(IMAGES))
+
+
+def test_a_split_is_still_that_of_its_day_when_a_label_was_corrected(workspace):
+    recipes.make(workspace, name="one", parameters=clustered.FIT)
+    recipe, table, _ = recipes.load(workspace, "one")
+    relabel(workspace, [100], "ant")
+    inputs = recipes.stored_inputs(workspace, "one", recipe)
+    assert recipes.run(recipe, inputs).split.equals(table)
+    assert inputs.images["class_name"][100].as_py() == "bee"
+
+
+def test_a_split_that_was_stored_without_its_images_is_read(workspace):
+    recipes.make(workspace, name="one", parameters=clustered.FIT)
+    (workspace.path / "splits" / "one" / "images.parquet").unlink()
+    recipe, table, _ = recipes.load(workspace, "one")
+    assert recipes.run(recipe, recipes.stored_inputs(workspace, "one", recipe)).split.equals(table)
+
+
+def test_images_whose_class_changed_since_clustering_are_left_out(workspace):
+    relabel(workspace, [0, 100, 101, 102], "ant")  # 0 is broken, and an ant as before
+    relabel(workspace, [103], "elk")  # a class that was never clustered
+    workspace.ledger.append([event("exclude", "102", "exclude")])
+    summary = recipes.make(workspace, name="one", parameters=clustered.FIT)
+    assert summary["left_out"]["class changed since clustering"] == 3
+    assert summary["left_out"]["excluded by ann"] == 1
+    assert summary["images"] == sum(summary["left_out"].values()) + sum(summary["splits"].values())
+    rows = files.read_table(workspace.path / "splits" / "one" / "left_out.parquet").to_pylist()
+    why = {row["image_id"]: row["reason"] for row in rows}
+    assert [why[i] for i in (100, 101, 103)] == ["class changed since clustering: cluster again"] * 3
+    kmeans.cluster(workspace, features="f", clusters=4, attributes=2, n_init=1, workers=1)
+    again = recipes.make(workspace, name="two", parameters={"fit": True, "policy": "drop_class"})
+    assert "class changed since clustering" not in again["left_out"]
+
+
+def test_of_two_people_who_save_one_name_the_first_has_it(workspace, monkeypatch):
+    """The second began before the first was done, and took other parameters."""
+    run = recipes.run
+
+    def meanwhile(*arguments):
+        monkeypatch.setattr(recipes, "run", run)
+        recipes.make(workspace, name="one", parameters=clustered.FIT)
+        return run(*arguments)
+
+    monkeypatch.setattr(recipes, "run", meanwhile)
+    with pytest.raises(ArgumentError, match=r"there is a split 'one' already, and splits are never overwritten"):
+        recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 1})
+    assert recipes.load(workspace, "one")[0]["parameters"]["seed"] == 25
+    assert [p.name for p in (workspace.path / "splits").iterdir()] == ["one"]
+
+
+def test_of_two_people_who_write_at_the_same_time_the_first_has_the_name(workspace, monkeypatch):
+    write = files.write_table
+
+    def meanwhile(path, table, **options):
+        if path.name == "split.parquet":
+            monkeypatch.setattr(files, "write_table", write)
+            recipes.make(workspace, name="one", parameters=clustered.FIT)
+        write(path, table, **options)
+
+    monkeypatch.setattr(files, "write_table", meanwhile)
+    with pytest.raises(ArgumentError, match=r"splits are never overwritten: name it 'one-2'"):
+        recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 1})
+    recipe, table, _ = recipes.load(workspace, "one")
+    assert recipes.run(recipe, recipes.stored_inputs(workspace, "one", recipe)).split.equals(table)
+    assert [p.name for p in (workspace.path / "splits").iterdir()] == ["one"]
+
+
+def test_a_split_that_is_being_written_is_not_listed(workspace):
+    recipes.make(workspace, name="one", parameters=clustered.FIT)
+    shutil.copytree(workspace.path / "splits" / "one", workspace.path / "splits" / ".0123456789abcdef.part")
+    assert workspace.split_names() == ["one"]
 
 
 def test_what_people_decided_up_to_a_position(workspace):
@@ -125,8 +209,10 @@ def test_a_killed_run_leaves_no_split(workspace, monkeypatch):
     monkeypatch.setattr(files, "write_table", killed)
     with pytest.raises(KeyboardInterrupt):
         recipes.make(workspace, name="one", parameters=clustered.FIT)
-    assert workspace.split_names() == []
+    assert not list((workspace.path / "splits").iterdir())
     monkeypatch.undo()
+    (workspace.path / "splits" / "one").mkdir()  # as an earlier version left it
+    files.write_json(workspace.path / "splits" / "one" / "recipe.json", {})
     recipes.make(workspace, name="one", parameters=clustered.FIT)
 
 
