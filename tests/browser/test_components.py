@@ -41,7 +41,13 @@ from curation.ui.components.points import points_map
 
 st.set_page_config(layout="wide")
 asked = st.query_params
-workspace = recent.open_workspace(asked["w"])
+known = sorted(entry["key"] for entry in recent.listing())
+with st.sidebar:
+    chosen = st.selectbox("workspace", known, index=known.index(asked["w"]))
+    st.selectbox("size", ["small", "large"])
+    st.segmented_control("order", ["path", "class"])
+    st.button("step")
+workspace = recent.open_workspace(chosen)
 n = int(asked.get("n", 350))
 st.text_input("note")
 if st.checkbox("away"):
@@ -49,13 +55,29 @@ if st.checkbox("away"):
     st.stop()
 common = {"workspace": workspace, "reviewer": asked["who"]}
 if asked["part"] == "gallery":
-    first = {"id": "first", "title": "First", "action": "Open", "images": range(25)}
-    result = gallery(groups=[first, {"title": "Second", "images": range(25, 40)}], key="g", **common)
+    groups = [
+        {"id": "first", "title": "First", "action": "Open", "images": range(25)},
+        {"title": "Second", "images": range(25, 40)},
+    ]
+    if "groups" in asked:  # as in 0,1,2;2
+        groups = [
+            {"title": 200 * "long", "subtitle": "some of them, and near", "images": [int(i) for i in group.split(",")]}
+            for group in asked["groups"].split(";")
+        ]
+    rows = int(asked["rows"]) if "rows" in asked and not st.sidebar.checkbox("every row") else None
+    result = gallery(groups=groups, rows=rows, key="g", **common)
     st.text(f"selection {result.selection} group {result.group}")
 elif asked["part"] == "pairs":
     first, second = (ids[:n].astype("i4") for ids in np.triu_indices(40, 1))
     table = pa.table({"image_a": first, "image_b": second, "cosine": np.linspace(1, 0, n)})
-    result = pair_viewer(table, key="p", **common)
+
+
+    def take_back():
+        workspace.ledger.undo(workspace.ledger.last("pair").event_id, reviewer=asked["who"])
+        st.session_state["taken"] = st.session_state.get("taken", 0) + 1
+
+    st.sidebar.button("take back", on_click=take_back)
+    result = pair_viewer(table, key="p", queue=str(st.session_state.get("taken")), **common)
     st.text(f"pending {result.pending}")
 else:
     result = points_map(workspace, "m", key="m", height=500)
@@ -78,11 +100,14 @@ def home(tmp_path_factory):
     at = np.stack(np.meshgrid(np.arange(8.0), np.arange(5.0)), -1).reshape(-1, 2)
     table = pa.table({"image_id": np.arange(40), "x": at[:, 0], "y": at[:, 1]}).cast(MAPS)
     files.write_table(workspace.path / "maps" / "m.parquet", table)
+    other = Workspace.create(folder / "other", roots={"pictures": folder / "pictures"})
+    ingest.read(other, workers=1)
     (folder / "app.py").write_text(APP)
     (folder / "main.py").write_text(MAIN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CURATION_HOME", str(folder / "home"))
         recent.remember(workspace)
+        recent.remember(other)
     return folder
 
 
@@ -179,7 +204,7 @@ def test_ranges_and_groups_are_selected_and_a_group_is_opened(visit, server):
     page.locator(".tile").nth(26).click()
     press(page, "a")
     page.get_by_text(f"selection {list(range(25, 40))}").wait_for()
-    page.get_by_role("button", name="Open").click()
+    page.locator("header button", has_text="Open").click()
     page.get_by_text("group first").wait_for()
 
 
@@ -247,6 +272,108 @@ def test_a_killed_server_loses_nothing(visit, serve, home, kept):
     server.start()
     visit(server, "gallery")
     assert kept(3, 30)[2] == ("flag", "2", "flag")
+
+
+def choose(page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option).click()
+
+
+def test_another_workspace_gets_neither_selection_nor_undo_nor_decisions(visit, server, kept, home):
+    other = Workspace(home / "other")
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(4).wait_for()
+    press(page, "Space")
+    page.get_by_text("selection [0]").wait_for()
+    page.route("**/api/**", lambda route: route.abort())
+    press(page, "f")
+    choose(page, "workspace", other.key)
+    page.get_by_text("selection []").wait_for()
+    page.locator(f'.tile img[src*="{other.key}"]').first.wait_for()
+    assert page.get_by_role("button", name="Undo").is_disabled()
+    page.unroute("**/api/**")
+    press(page, "u")
+    assert kept(1) == [("flag", "0", "flag")]
+    assert other.ledger.count() == 0
+
+
+def test_a_picture_in_two_groups_is_one_picture(visit, server, kept):
+    page = visit(server, "gallery", groups="0,1,2;5,1")
+    tiles = page.locator(".tile")
+    tiles.nth(4).click()
+    page.get_by_text("selection [1]").wait_for()
+    press(page, "f")
+    for state in ("selected", "flagged"):
+        assert [i for i in range(5) if state in tiles.nth(i).get_attribute("class")] == [1, 4]
+    assert [i for i in range(5) if "cursor" in tiles.nth(i).get_attribute("class")] == [4]
+    assert page.locator(".bar").inner_text().startswith("4 pictures · 1 selected · 1 flagged")
+    press(page, "u", "ArrowLeft", "x")
+    assert [kind for kind, _, _ in kept(3)] == ["flag", "undo", "exclude"]
+    assert kept(3)[2] == ("exclude", "1", "exclude")
+    assert page.locator(".tile.flagged").count() == 0
+
+
+def test_the_bar_says_how_many_of_the_pictures_are_shown(visit, server):
+    page = visit(server, "gallery", rows=1)
+    page.locator(".tile").nth(0).wait_for()
+    shown = page.locator(".tile").count()
+    assert shown < 40
+    assert page.locator(".bar").inner_text().startswith(f"{shown} of 40 pictures · 0 flagged")
+    page.get_by_text("every row").click()
+    page.locator(".bar", has_text=re.compile("^40 pictures")).wait_for()
+    assert page.locator(".tile").count() == 40
+    page = visit(server, "gallery", groups="7")
+    page.get_by_text("1 picture · 0 flagged").wait_for()
+    title, subtitle = page.locator("header .title"), page.locator("header .soft").first
+    assert title.bounding_box()["height"] == subtitle.bounding_box()["height"]  # neither wraps
+    assert subtitle.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_keys_work_after_the_sidebar_was_used(visit, server, kept):
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(0).wait_for()
+    choose(page, "size", "large")
+    page.wait_for_function("() => document.activeElement === document.body")
+    press(page, "f")
+    page.get_by_role("button", name="step").click()
+    press(page, "ArrowRight", "f")
+    page.get_by_role("radio", name="class").click()
+    press(page, "ArrowRight", "f")
+    assert [subject for _, subject, _ in kept(3)] == ["0", "1", "2"]
+
+
+def test_neither_header_nor_bar_covers_the_current_picture(visit, server):
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(39).wait_for(state="attached")
+    page.locator(".tile").nth(0).click()
+    press(page, *["ArrowDown"] * 7)
+    page.wait_for_timeout(300)
+    press(page, *["ArrowUp"] * 4)
+    page.wait_for_timeout(300)
+    assert page.locator("[data-testid=stMain]").evaluate("e => e.scrollTop") > 0
+    header, bar, tile = (page.locator(s).bounding_box() for s in ("[data-testid=stHeader]", ".bar", ".tile.cursor"))
+    assert bar["y"] >= header["y"] + header["height"]
+    assert tile["y"] >= bar["y"] + bar["height"]
+
+
+def test_the_last_decision_is_undone_after_a_reload(visit, server, kept, workspace):
+    page = visit(server, "gallery")
+    page.locator(".tile").nth(0).wait_for()
+    press(page, "f", "ArrowRight", "x")
+    kept(2)
+    excluded = workspace.ledger.latest("exclude")["1"].event_id
+    page.reload()
+    page.locator(".tile.excluded").wait_for()
+    press(page, "u")
+    assert page.locator(".tile.excluded").count() == 0
+    assert "cursor" in page.locator(".tile").nth(1).get_attribute("class")
+    assert page.get_by_role("button", name="Undo").is_disabled()  # until Python has looked again
+    press(page, "u")
+    assert kept(3)[2] == ("undo", excluded, "")
+    page.locator("button:enabled", has_text="Undo").wait_for()
+    press(page, "u")
+    page.locator(".tile.flagged").wait_for(state="detached")
+    assert [kind for kind, _, _ in kept(4)] == ["flag", "exclude", "undo", "undo"]
 
 
 # -- pairs
@@ -337,6 +464,36 @@ def test_a_finished_queue_says_so_and_skipped_pairs_come_back(visit, server, kep
     assert [e[1:] for e in kept(3)] == [("0-1", "duplicate"), ("0-3", "duplicate"), ("0-2", "unsure")]
     press(page, "u")
     on_screen(page, "0-2")
+
+
+def test_a_verdict_taken_back_elsewhere_comes_back_without_it(visit, server, kept, workspace):
+    page = visit(server, "pairs")
+    page.locator("[data-pair]").wait_for()
+    page.evaluate(DECIDE, ["d", 2])
+    page.get_by_text("pending 348").wait_for()
+    first, second = workspace.ledger.events("pair")
+    page.get_by_role("button", name="take back").click()
+    on_screen(page, "0-2")
+    page.get_by_text("1 of 350").wait_for()
+    assert page.get_by_role("button", name="Duplicate").get_attribute("aria-pressed") == "false"
+    press(page, "u")
+    on_screen(page, "0-1")
+    assert [e[:2] for e in kept(4)[2:]] == [("undo", second.event_id), ("undo", first.event_id)]
+
+
+def test_the_last_verdict_is_undone_after_a_reload(visit, server, kept, workspace):
+    page = visit(server, "pairs")
+    page.locator("[data-pair]").wait_for()
+    page.evaluate(DECIDE, ["d", 2])
+    kept(2)
+    second = workspace.ledger.latest("pair")["0-2"].event_id
+    page.reload()
+    on_screen(page, "0-3")
+    press(page, "u", "f")  # the second key comes before the pair does
+    on_screen(page, "0-2")
+    press(page, "r")
+    on_screen(page, "0-3")
+    assert kept(4)[2:] == [("undo", second, ""), ("pair", "0-2", "related")]
 
 
 # -- points

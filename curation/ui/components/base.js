@@ -52,6 +52,7 @@ function release(component) {
 
 const TYPING = "input:not([type=range],[type=checkbox],[type=radio]), textarea, select, [contenteditable=true]";
 const PRESSED = "button, a[href], summary, input, [role=button], [role=tab], [role=option], [role=radio], [role=slider]";
+const STEPPED = "input, [role=tab], [role=option], [role=radio]:not(button), [role=slider]";
 
 function meant(event, component) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return false;
@@ -59,9 +60,9 @@ function meant(event, component) {
   if (path[0].matches?.(TYPING)) return false;
   const dialog = document.querySelector("[role=dialog], [aria-modal=true]");
   if (dialog && !dialog.contains(component.root.host)) return false;
-  // A focused button or slider keeps its own keys.
-  const moves = /^(Enter| |Arrow\w+|Home|End)$/.test(event.key);
-  return !(moves && path[0] !== component.stage && path[0].matches?.(PRESSED));
+  // What has the focus keeps its own keys: a slider, tab or radio its arrows too, a plain button only those that press it.
+  const kept = /^(Enter| )$/.test(event.key) ? PRESSED : /^(Arrow\w+|Home|End)$/.test(event.key) ? STEPPED : "";
+  return !(kept && path[0] !== component.stage && path[0].matches?.(kept));
 }
 
 function dispatch(event) {
@@ -74,6 +75,14 @@ function dispatch(event) {
 
 window.addEventListener("keydown", dispatch, true);
 window.addEventListener("keyup", dispatch, true);
+
+// A select box of the sidebar keeps the focus after a choice, and the keys would go on into its text.
+new MutationObserver((changes) => {
+  for (const { target, oldValue } of changes) {
+    const closed = oldValue === "true" && target.getAttribute("aria-expanded") === "false";
+    if (closed && target.matches("[data-testid=stSidebar] [role=combobox]")) target.blur();
+  }
+}).observe(document, { subtree: true, attributeFilter: ["aria-expanded"], attributeOldValue: true });
 
 // -- life: one instance an element, kept over reruns ------------------------------------------------------------------
 

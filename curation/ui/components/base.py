@@ -49,6 +49,11 @@ export default async function (context) {{
     return st.components.v2.component(f"curation.{name}", js=loader)
 
 
+def own(key: str, workspace: Workspace) -> str:
+    """The key of a component's instance: each workspace has its own, since image ids mean other pictures in another."""
+    return f"{key}-{workspace.key}"
+
+
 def urls(workspace: Workspace) -> dict[str, str]:
     """Where a component finds pictures, details, and the door for decisions; `version` changes with the images."""
     return {
@@ -56,6 +61,14 @@ def urls(workspace: Workspace) -> dict[str, str]:
         "details": f"/details/{workspace.key}/{{id}}.json",
         "events": f"/api/{workspace.key}/events",
     }
+
+
+@lru_cache(maxsize=32)
+def last(workspace: Workspace, kinds: tuple[str, ...], reviewer: str, position: int) -> dict[str, str] | None:
+    """The reviewer's last decision that stands at a position of the ledger: what undo takes back after a reload."""
+    event = workspace.ledger.last(kinds, accept=lambda event: event.reviewer == reviewer)
+    names = ("event_id", "subject", "kind", "verdict")
+    return None if event is None else {name: getattr(event, name) for name in names}
 
 
 _lock = threading.Lock()

@@ -1,17 +1,15 @@
 // Gallery: any number of pictures, in groups or not; move, select, flag, exclude and undo by keyboard or pointer.
 // What is marked is known here first and sent on by decisions.js; Python learns the selection.
 
+import { Arrangement } from "./arrangement.js";
 import { count, element, helpDialog, life, sheet } from "./base.js";
 import { outbox, StatusLine } from "./decisions.js";
 import { Lightbox } from "./lightbox.js";
+import { Marks } from "./marks.js";
 import { nothing, section, tile } from "./tiles.js";
 
 const styleSheets = await Promise.all([sheet("base.css"), sheet("gallery.css")]);
-const GAP = 8;
-const CAPTION = 22; // height of a caption
-const BLOCK = 6; // rows
-const UNDONE = { flag: "clear", clear: "flag", exclude: "include", include: "exclude" };
-const MARK = { flag: "flagged", exclude: "excluded" };
+const OPPOSITE = { flag: "clear", exclude: "include" };
 
 const KEYS = [
   ["← ↑ ↓ →", "move"],
@@ -31,10 +29,7 @@ class Gallery {
     this.cursor = 0;
     this.anchor = 0;
     this.selection = new Set();
-    this.flagged = new Set();
-    this.excluded = new Set();
-    this.local = new Map(); // "flag 12": what was decided here and Python has not seen yet
-    this.done = []; // actions that u undoes, last one last
+    this.marks = new Marks();
     this.stage = element("div", { className: "groups", tabIndex: 0 });
     this.status = new StatusLine(element("span"));
     this.help = helpDialog("Keys of the gallery", KEYS);
@@ -80,11 +75,12 @@ class Gallery {
     this.status.follow(box);
     this.part.style.setProperty("--tile", `${data.tile}px`);
     this.stage.style.maxHeight = data.height ? `${data.height}px` : "";
+    this.part.classList.toggle("boxed", Boolean(data.height));
     this.buttons.flag.hidden = !data.decide.includes("flag");
     this.buttons.exclude.hidden = !data.decide.includes("exclude");
     this.buttons.undo.hidden = !data.decide.length;
-    this.marks(data);
-    const shape = JSON.stringify([data.ids, data.groups, data.urls.image, data.captions, data.tile]);
+    this.marks.update(data);
+    const shape = JSON.stringify([data.ids, data.groups, data.urls.image, data.captions, data.words, data.tile, data.rows]);
     if (shape !== this.shape) {
       this.shape = shape;
       this.build(known);
@@ -93,64 +89,37 @@ class Gallery {
     this.say();
   }
 
-  // Python's marks, with what was decided here since it looked.
-  marks({ flagged, excluded, position }) {
-    this.flagged = new Set(flagged);
-    this.excluded = new Set(excluded);
-    for (const [key, { kind, id, on, position: kept }] of this.local) {
-      if (kept !== undefined && kept <= position) this.local.delete(key);
-      else this[MARK[kind]][on ? "add" : "delete"](id);
-    }
-  }
-
   build(known) {
     const { ids, groups, captions, words } = this.data;
     const at = known?.ids[this.cursor];
-    this.place = new Map(ids.map((id, i) => [id, i]));
-    this.cursor = this.anchor = this.place.get(at) ?? Math.max(0, Math.min(this.cursor, ids.length - 1));
-    this.groups = groups.map((group) => ({ ...group }));
+    this.places = new Map(); // image id: its positions, since it may be in several groups
+    ids.forEach((id, i) => this.places.set(id, [...(this.places.get(id) || []), i]));
+    const same = ids[this.cursor] === at ? this.cursor : this.places.get(at)?.[0];
+    this.cursor = this.anchor = same ?? Math.max(0, Math.min(this.cursor, ids.length - 1));
     this.tiles = ids.map((id, i) => tile(this.data, id, i, captions ? words[captions[i]] : ""));
+    this.lies = new Arrangement(groups, this.tiles);
+    this.drawn = this.places.size;
     const acts = {
       all: this.data.selectable && ((group) => this.selectAll(group)),
       open: (group) => this.context.setTriggerValue("group", group.id),
     };
-    this.stage.replaceChildren(...this.groups.map((group) => section(group, acts)));
+    this.stage.replaceChildren(...this.lies.groups.map((group) => section(group, acts)));
     if (!ids.length) this.stage.append(nothing(this.data.empty));
     this.stage.setAttribute("role", "listbox");
     this.stage.setAttribute("aria-multiselectable", "true");
-    this.stage.setAttribute("aria-label", count(ids.length, "picture"));
-    const kept = [...this.selection].filter((id) => this.place.has(id));
+    this.stage.setAttribute("aria-label", count(this.places.size, "picture"));
+    const kept = [...this.selection].filter((id) => this.places.has(id));
     if (kept.length !== this.selection.size) this.select(kept);
-    this.columns = 0;
     this.layout();
     this.paintAll();
   }
 
-  // Columns fill the width; with `rows`, each group shows only so many rows. Tiles lie in blocks of a few rows, and the
-  // browser skips whole blocks that are out of sight: their height is told, so that the scroll bar stays true.
   layout() {
     const width = this.stage.clientWidth - 8;
-    if (!this.data || width <= 0) return;
-    const columns = Math.max(1, Math.floor((width + GAP) / (this.data.tile + GAP)));
-    const side = (width + GAP) / columns - GAP + (this.data.captions ? CAPTION : 0);
-    this.part.style.setProperty("--row", `${side}px`);
-    if (columns === this.columns) return;
-    this.columns = columns;
-    this.part.style.setProperty("--columns", columns);
-    for (const group of this.groups) {
-      group.shown = Math.min(group.end, this.data.rows ? group.start + columns * this.data.rows : group.end);
-      const blocks = [];
-      for (let i = group.start; i < group.shown; i += columns * BLOCK) {
-        const tiles = this.tiles.slice(i, Math.min(i + columns * BLOCK, group.shown));
-        const block = element("div", { className: "grid" }, ...tiles);
-        block.style.setProperty("--rows", Math.ceil(tiles.length / columns));
-        blocks.push(block);
-      }
-      group.grid.replaceChildren(...blocks);
-    }
+    if (!this.lies || width <= 0 || !this.lies.lay(width, this.part, this.data)) return;
+    this.drawn = new Set(this.lies.groups.flatMap(({ start, shown }) => this.data.ids.slice(start, shown))).size;
+    this.say();
   }
-
-  isShown = (i) => i < (this.groups[this.groupOf(i)]?.shown ?? 0);
 
   // -- what is on the screen ----------------------------------------------------------------------------------------
 
@@ -158,12 +127,17 @@ class Gallery {
     const tile = this.tiles[i];
     if (!tile) return;
     const id = this.data.ids[i];
-    const marks = { selected: this.selection.has(id), flagged: this.flagged.has(id), excluded: this.excluded.has(id) };
+    const { flag, exclude } = this.marks;
+    const marks = { selected: this.selection.has(id), flagged: flag.has(id), excluded: exclude.has(id) };
     for (const [name, on] of Object.entries(marks)) tile.classList.toggle(name, on);
     tile.classList.toggle("cursor", i === this.cursor);
     tile.setAttribute("aria-selected", marks.selected);
     const spoken = [tile.caption, `image ${id}`, marks.flagged && "flagged", marks.excluded && "excluded"];
     tile.setAttribute("aria-label", spoken.filter(Boolean).join(", "));
+  }
+
+  paintImage(id) {
+    for (const i of this.places.get(id) || []) this.paint(i);
   }
 
   paintAll() {
@@ -173,18 +147,19 @@ class Gallery {
   }
 
   say() {
-    const { ids, decide } = this.data;
-    const parts = [count(ids.length, "picture")];
-    const here = (set) => ids.reduce((n, id) => n + set.has(id), 0);
+    const { decide } = this.data;
+    const all = count(this.places.size, "picture");
+    const parts = [this.drawn < this.places.size ? `${this.drawn.toLocaleString("en-US")} of ${all}` : all];
+    const here = (set) => [...this.places.keys()].reduce((n, id) => n + set.has(id), 0).toLocaleString("en-US");
     if (this.selection.size) parts.push(`${this.selection.size.toLocaleString("en-US")} selected`);
-    if (decide.includes("flag")) parts.push(`${here(this.flagged).toLocaleString("en-US")} flagged`);
-    if (decide.includes("exclude")) parts.push(`${here(this.excluded).toLocaleString("en-US")} excluded`);
+    if (decide.includes("flag")) parts.push(`${here(this.marks.flag)} flagged`);
+    if (decide.includes("exclude")) parts.push(`${here(this.marks.exclude)} excluded`);
     this.total.textContent = parts.join(" · ");
-    this.buttons.undo.disabled = !this.done.length;
+    this.buttons.undo.disabled = !this.marks.canUndo;
   }
 
   move(to) {
-    if (to < 0 || !this.isShown(to)) return;
+    if (to < 0 || !this.lies.isShown(to)) return;
     const from = this.cursor;
     this.cursor = to;
     this.paint(from);
@@ -192,31 +167,6 @@ class Gallery {
     this.stage.setAttribute("aria-activedescendant", `t${to}`);
     this.tiles[to].scrollIntoView({ block: "nearest" });
     this.box.refresh();
-  }
-
-  groupOf = (i) => this.groups.findIndex((group) => i >= group.start && i < group.end);
-
-  beside(step) {
-    let to = this.cursor + step;
-    while (this.tiles[to] && !this.isShown(to)) to += step;
-    return to;
-  }
-
-  below(step) {
-    const at = this.groupOf(this.cursor);
-    const { start, shown } = this.groups[at] || {};
-    const column = (this.cursor - start) % this.columns;
-    const to = this.cursor + step * this.columns;
-    if (to >= start && to < shown) return to;
-    // From a row that is not the last, down leads to the last picture even where the last row is short.
-    const lastRow = start + Math.floor((shown - 1 - start) / this.columns) * this.columns;
-    if (step > 0 && this.cursor < lastRow) return shown - 1;
-    let next = at + step;
-    while (this.groups[next] && this.groups[next].shown === this.groups[next].start) next += step;
-    const group = this.groups[next];
-    if (!group) return -1;
-    const rows = Math.floor((group.shown - 1 - group.start) / this.columns);
-    return Math.min(group.start + (step > 0 ? 0 : rows * this.columns) + column, group.shown - 1);
   }
 
   // -- selecting ----------------------------------------------------------------------------------------------------
@@ -246,12 +196,12 @@ class Gallery {
   }
 
   selectRange(from, to) {
-    const visible = this.data.ids.slice(Math.min(from, to), Math.max(from, to) + 1)
-      .filter((id) => this.isShown(this.place.get(id)));
+    const first = Math.min(from, to);
+    const visible = this.data.ids.slice(first, Math.max(from, to) + 1).filter((_, k) => this.lies.isShown(first + k));
     this.select([...this.selection, ...visible]);
   }
 
-  selectAll(group = this.groups[this.groupOf(this.cursor)]) {
+  selectAll(group = this.lies.groups[this.lies.groupOf(this.cursor)]) {
     if (!group || !this.data.selectable) return;
     const ids = this.data.ids.slice(group.start, group.shown); // never what cannot be seen
     const all = ids.every((id) => this.selection.has(id));
@@ -262,13 +212,13 @@ class Gallery {
     const before = this.selection;
     this.selection = new Set(ids);
     for (const id of new Set([...before, ...this.selection])) {
-      if (before.has(id) !== this.selection.has(id)) this.paint(this.place.get(id));
+      if (before.has(id) !== this.selection.has(id)) this.paintImage(id);
     }
     this.say();
     this.box.refresh();
     clearTimeout(this.telling);
     this.telling = setTimeout(() => {
-      this.context.setStateValue("selection", this.data.ids.filter((id) => this.selection.has(id)));
+      this.context.setStateValue("selection", [...this.places.keys()].filter((id) => this.selection.has(id)));
     }, 250);
   }
 
@@ -277,44 +227,41 @@ class Gallery {
   mark(kind) {
     if (!this.data.decide.includes(kind) || !this.data.ids.length) return;
     const chosen = this.box.isOpen || !this.selection.size ? [this.data.ids[this.cursor]] : [...this.selection];
-    const set = this[MARK[kind]];
+    const set = this.marks[kind];
     const on = !chosen.every((id) => set.has(id));
     const changed = chosen.filter((id) => set.has(id) !== on);
-    const verdict = on ? kind : UNDONE[kind];
+    const verdict = on ? kind : OPPOSITE[kind];
     const ids = this.outbox.add(this.data.reviewer, changed.map((id) => ({ kind, subject: String(id), verdict, shown: this.shown(id) })));
-    this.done.push(changed.map((id, k) => ({ kind, id, on, event: ids[k] })));
-    changed.forEach((id, k) => this.set(kind, id, on, ids[k]));
+    this.marks.did(changed.map((id, k) => ({ kind, id, on, event: ids[k] })));
+    changed.forEach((id) => this.paintImage(id));
     this.say();
     this.box.refresh();
   }
 
   shown(id) {
-    const i = this.place.get(id);
-    const group = this.groups[this.groupOf(i)];
+    const i = this.data.ids[this.cursor] === id ? this.cursor : this.places.get(id)[0];
+    const group = this.lies.groups[this.lies.groupOf(i)];
     const view = this.box.isOpen ? "large" : "gallery";
     return { view, caption: this.tiles[i].caption, ...(group?.title && { group: group.title }), ...this.data.shown };
   }
 
   undo() {
-    const last = this.done.pop();
+    const last = this.marks.pop();
     if (!last) return;
     const ids = this.outbox.add(this.data.reviewer, last.map(({ event }) => ({ kind: "undo", subject: event })));
-    last.forEach(({ kind, id, on }, k) => this.set(kind, id, !on, ids[k]));
-    if (this.place.has(last[0].id)) this.move(this.place.get(last[0].id));
+    last.forEach(({ kind, id, on }, k) => {
+      this.marks.set(kind, id, !on, ids[k]);
+      this.paintImage(id);
+    });
+    const places = this.places.get(last[0].id) || [];
+    if (!places.includes(this.cursor)) this.move(places.find(this.lies.isShown) ?? -1);
     this.say();
     this.box.refresh();
   }
 
-  set(kind, id, on, event) {
-    this[MARK[kind]][on ? "add" : "delete"](id);
-    this.local.set(`${kind} ${id}`, { kind, id, on, event });
-    if (this.place.has(id)) this.paint(this.place.get(id));
-  }
-
   // The server has them; Python is asked to look again once the hand rests.
   saved({ ids, position }) {
-    const kept = new Set(ids);
-    for (const one of this.local.values()) if (kept.has(one.event)) one.position = position;
+    this.marks.saved({ ids, position });
     clearTimeout(this.hinting);
     if (this.data.notify) this.hinting = setTimeout(() => this.context.setTriggerValue("saved", position), 600);
   }
@@ -324,10 +271,10 @@ class Gallery {
   key(event) {
     if (this.help.open) return this.closeHelp(event);
     const keys = {
-      ArrowLeft: () => this.move(this.beside(-1)),
-      ArrowRight: () => this.move(this.beside(1)),
-      ArrowUp: () => this.move(this.box.isOpen ? this.beside(-1) : this.below(-1)),
-      ArrowDown: () => this.move(this.box.isOpen ? this.beside(1) : this.below(1)),
+      ArrowLeft: () => this.move(this.lies.beside(this.cursor, -1)),
+      ArrowRight: () => this.move(this.lies.beside(this.cursor, 1)),
+      ArrowUp: () => this.move(this.lies[this.box.isOpen ? "beside" : "below"](this.cursor, -1)),
+      ArrowDown: () => this.move(this.lies[this.box.isOpen ? "beside" : "below"](this.cursor, 1)),
       " ": () => event.repeat || this.toggle(),
       Enter: () => (this.box.isOpen ? this.box.close() : this.box.open()),
       Escape: () => (this.box.isOpen ? this.box.close() : this.select([])),

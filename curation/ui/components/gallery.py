@@ -34,7 +34,7 @@ class GalleryResult:
     """What the person did.
 
     Attributes:
-        selection: selected image ids, in the gallery's order; only ids that are in it now.
+        selection: selected image ids, each once, in the gallery's order; only ids that are in it now.
         group: id of the group whose action was pressed in this run, else None.
         saved: decisions reached the ledger since the last run (a hint to look again; it may be missing).
     """
@@ -66,9 +66,9 @@ def gallery(
 
     Args:
         images: image ids in the order to show; or give `groups`.
-        key: unique on the page; its state lives under this key.
+        key: unique on the page; with the workspace it names the instance, so that none acts on another workspace.
         reviewer: who decides.
-        groups: titled groups with images of their own. An image may be in one group only.
+        groups: titled groups with images of their own; an image in several of them is marked in each.
         captions: one text an image (in the order shown), `class` or `path` for that column, None for no captions.
         tile: smallest width of a tile in pixels.
         rows: show only so many rows of each group.
@@ -91,6 +91,7 @@ def gallery(
     position = workspace.ledger.position()
     flagged, excluded = marks(workspace, position)
     here = set(ids)
+    last = base.last(workspace, tuple(decide), reviewer, position) if decide else None
     data = {
         "urls": base.urls(workspace),
         "reviewer": reviewer,
@@ -105,6 +106,7 @@ def gallery(
         "decide": list(decide),
         "flagged": sorted(flagged & here),
         "excluded": sorted(excluded & here),
+        "last": last if last and int(last["subject"]) in here else None,  # nothing is undone out of sight
         "position": position,
         "cleared": cleared,
         "notify": notify,
@@ -112,9 +114,13 @@ def gallery(
         "shown": dict(shown or {}),
     }
     result = _mount(
-        key=key, data=data, on_selection_change=_nothing, on_group_change=_nothing, on_saved_change=_nothing
+        key=base.own(key, workspace),
+        data=data,
+        on_selection_change=_nothing,
+        on_group_change=_nothing,
+        on_saved_change=_nothing,
     )
-    selection = [i for i in result.selection or [] if i in here]
+    selection = [i for i in dict.fromkeys(result.selection or []) if i in here]
     return GalleryResult(selection, result.group, result.saved is not None)
 
 

@@ -53,9 +53,9 @@ export class Lightbox {
 
   refresh() {
     if (!this.isOpen) return;
-    const { data, cursor, flagged, excluded, selection } = this.gallery;
+    const { data, cursor, marks: { flag, exclude }, selection } = this.gallery;
     const id = data.ids[cursor];
-    const marks = [selection.has(id) && "selected", flagged.has(id) && "flagged", excluded.has(id) && "excluded"];
+    const marks = [selection.has(id) && "selected", flag.has(id) && "flagged", exclude.has(id) && "excluded"];
     this.marks.textContent = [`${(cursor + 1).toLocaleString("en-US")} of ${count(data.ids.length, "picture")}`,
       ...marks.filter(Boolean)].join(" · ");
     if (id === this.id) return;

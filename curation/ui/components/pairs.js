@@ -1,16 +1,18 @@
 // Pair viewer: two pictures, one key a verdict. Pairs come in batches and their pictures are decoded ahead, so that the
 // next pair is drawn in the frame after the key. Verdicts go out by decisions.js.
 
-import { element, helpDialog, life, nameElement, pictureUrl, sheet } from "./base.js";
+import { count, element, helpDialog, life, nameElement, sheet } from "./base.js";
 import { outbox, StatusLine } from "./decisions.js";
+import { History } from "./history.js";
+import { Pictures } from "./pictures.js";
 import { Strip } from "./strip.js";
 import { KEYS, MEASURES, VERDICTS, VIEWS } from "./verdicts.js";
+import { Views } from "./views.js";
 import { Zoom } from "./zoom.js";
 
 const styleSheets = await Promise.all([sheet("base.css"), sheet("pairs.css")]);
 const AHEAD = 8; // pairs whose pictures are decoded in advance
 const RESERVE = 30; // pairs left when more are asked for
-const HOLD = 300; // ms after which a pressed view key counts as held
 
 class Pairs {
   constructor(root) {
@@ -18,11 +20,9 @@ class Pairs {
     this.list = []; // pairs in the order of this sitting; those up to `reached` stay, the rest follows Python
     this.at = 0;
     this.reached = -1;
-    this.verdicts = new Map(); // subject: {verdict, event, position}
-    this.done = []; // what u undoes
+    this.history = new History();
     this.times = [];
-    this.pictures = new Map();
-    this.view = "side";
+    this.pictures = new Pictures(8 * AHEAD);
     this.status = new StatusLine(element("span"));
     this.help = helpDialog("Keys of the pair viewer", KEYS);
     this.onsaved = (event) => this.saved(event.detail);
@@ -42,16 +42,14 @@ class Pairs {
     };
     this.progress = element("span", { className: "progress" });
     this.measures = element("span", { className: "measures" });
-    this.views = Object.fromEntries(VIEWS.map(([name, key, label]) => [name, press(key, label, () => this.look(name))]));
     this.buttons = Object.fromEntries(VERDICTS.map(([name, key, label]) => [name, press(key, label, () => this.decide(name))]));
     this.undoButton = press("U", "Undo", () => this.undo());
     const keys = element("button", { className: "quiet", aria: { label: "Keys" }, onclick: () => this.help.showModal() },
       element("kbd", { textContent: "?" }));
-    this.onion = element("input", { type: "range", min: 0, max: 100, value: 50, aria: { label: "Right picture" } });
-    this.onion.oninput = () => this.frames.style.setProperty("--onion", this.onion.value / 100);
     this.left = element("div", { className: "frame" });
     this.right = element("div", { className: "frame" });
     this.frames = element("div", { className: "frames" }, this.left, this.right);
+    this.views = new Views(this.frames, press);
     this.captions = [element("figcaption"), element("figcaption")];
     this.strip = new Strip((pair) => this.go(this.list.indexOf(pair)));
     this.nothing = element("div", { className: "empty" });
@@ -61,7 +59,7 @@ class Pairs {
       ...Object.values(this.buttons)), element("span", { className: "others" }, press("S", "Skip", () => this.skip()), this.undoButton));
     this.part = element("div", { className: "part pairs" },
       element("div", { className: "bar" }, this.progress, this.measures, element("span", { className: "fill" }),
-        this.status.node, element("span", { className: "tools" }, this.onion, ...Object.values(this.views), keys)),
+        this.status.node, element("span", { className: "tools" }, this.views.onion, ...Object.values(this.views.buttons), keys)),
       this.stage, this.nothing, this.foot, this.help);
     this.root.append(this.part);
   }
@@ -83,8 +81,11 @@ class Pairs {
     }
     this.status.follow(box);
     const other = this.data && (this.data.urls.events !== data.urls.events || this.data.queue !== data.queue);
-    if (other) this.restart();
     this.data = data;
+    if (other) {
+      this.history.forget(data.position);
+      this.restart();
+    }
     this.resize();
     this.merge();
     if (this.shown !== this.list[this.at]?.subject || !this.list.length) this.show();
@@ -111,9 +112,15 @@ class Pairs {
     const coming = [];
     for (let i = 0; i < a.length; i++) {
       const subject = `${a[i]}-${b[i]}`;
-      if (known.has(subject) || this.verdicts.has(subject)) continue;
+      if (known.has(subject) || this.history.of(subject)) continue;
       const measured = Object.fromEntries(Object.entries(measures).map(([name, v]) => [name, v[i]]).filter(([, v]) => v !== null));
       coming.push({ subject, left: side(a[i]), right: side(b[i]), measured });
+    }
+    const back = coming.findIndex((pair) => pair.subject === this.wanted);
+    if (back >= 0) {
+      this.wanted = undefined;
+      this.reached++;
+      seen.splice(this.at, 0, ...coming.splice(back, 1));
     }
     this.list = [...seen, ...coming];
     this.complete = a.length >= this.data.pending;
@@ -123,17 +130,7 @@ class Pairs {
   // -- showing ------------------------------------------------------------------------------------------------------
 
   picture(id) {
-    const url = pictureUrl(this.data.urls, id, "mid");
-    let kept = this.pictures.get(url);
-    if (kept) this.pictures.delete(url);
-    else {
-      const image = element("img", { src: url, draggable: false, alt: "" });
-      kept = { image, done: false };
-      kept.ready = image.decode().catch(() => {}).then(() => { kept.done = true; });
-    }
-    this.pictures.set(url, kept); // the one used last goes last
-    if (this.pictures.size > 8 * AHEAD) this.pictures.delete(this.pictures.keys().next().value);
-    return kept;
+    return this.pictures.get(this.data.urls, id);
   }
 
   show() {
@@ -155,7 +152,6 @@ class Pairs {
     this.zoom.reset();
     this.left.replaceChildren(left);
     this.right.replaceChildren(right);
-    this.mirror = undefined;
     this.since = performance.now();
     this.describe(pair);
     this.say();
@@ -173,7 +169,7 @@ class Pairs {
     const said = Object.entries(pair.measured).map(([name, v]) => (MEASURES[name] || ((x) => [name, x]))(v)).filter(Boolean);
     if (pair.left.className !== pair.right.className) said.unshift(["", "two classes"]);
     this.measures.replaceChildren(...said.map(([name, value]) => element("span", {}, `${name} `, element("b", { textContent: value }))));
-    this.paintView();
+    this.views.next(pair.measured);
   }
 
   // The next pictures are decoded while this pair is looked at.
@@ -184,7 +180,7 @@ class Pairs {
       this.picture(pair.left.id);
       this.picture(pair.right.id);
     }
-    const open = this.list.slice(0, this.reached + 1).filter((pair) => !this.verdicts.has(pair.subject)).length;
+    const open = this.list.slice(0, this.reached + 1).filter((pair) => !this.history.of(pair.subject)).length;
     if (this.complete || this.list.length - this.at > RESERVE || performance.now() - this.asked < 3000) return;
     this.asked = performance.now() || 1;
     this.context.setStateValue("want", { rows: this.data.batch + open, at: this.at });
@@ -193,13 +189,13 @@ class Pairs {
 
   end() {
     delete this.root.host.dataset.pair;
-    const skipped = this.list.filter((pair) => !this.verdicts.has(pair.subject));
+    const skipped = this.list.filter((pair) => !this.history.of(pair.subject));
     this.part.classList.add("ended");
     const again = element("button", { className: "quiet again", textContent: "Look at them again", onclick: () => this.again(skipped) });
     const lines = !this.complete ? ["Loading more pairs", ""]
       : !this.data.total ? this.data.empty
         : skipped.length ? [`${skipped.length.toLocaleString("en-US")} skipped`, again]
-          : ["Every pair is decided", `${this.data.total.toLocaleString("en-US")} pairs. U takes the last verdict back.`];
+          : ["Every pair is decided", `${count(this.data.total, "pair")}. U takes the last verdict back.`];
     this.nothing.replaceChildren(element("b", { textContent: lines[0] }), lines[1]);
     this.prepare();
     this.say();
@@ -213,21 +209,20 @@ class Pairs {
 
   say() {
     const { total, pending, position } = this.data;
-    const news = [...this.verdicts.values()].filter((v) => v.position === undefined || v.position > position).length;
-    const done = Math.min(total, total - pending + news);
+    const done = Math.min(total, total - pending + this.history.since(position));
     const recent = this.times.filter((t) => t > performance.now() - 180_000);
     const minutes = (performance.now() - recent[0]) / 60_000;
     const rate = recent.length > 4 ? ` · ${Math.round((recent.length - 1) / minutes)} a minute` : "";
     this.progress.textContent = total ? `${done.toLocaleString("en-US")} of ${total.toLocaleString("en-US")}${rate}` : "";
     const pair = this.list[this.at];
-    const verdict = this.verdicts.get(pair?.subject)?.verdict;
+    const verdict = this.history.of(pair?.subject);
     for (const [name, button] of Object.entries(this.buttons)) {
       button.setAttribute("aria-pressed", name === verdict);
       button.disabled = !pair;
     }
-    this.undoButton.disabled = !this.done.length;
+    this.undoButton.disabled = !this.history.next(this.data.last);
     const seen = this.list.slice(Math.max(0, this.at - 8), this.at);
-    this.strip.show(seen, (subject) => this.verdicts.get(subject)?.verdict, this.data.urls);
+    this.strip.show(seen, (subject) => this.history.of(subject), this.data.urls);
   }
 
   // -- deciding -----------------------------------------------------------------------------------------------------
@@ -240,10 +235,9 @@ class Pairs {
 
   decide(verdict) {
     const pair = this.list[this.at];
-    if (!pair || this.root.host.dataset.pair !== pair.subject) return; // not on the screen yet
+    if (!pair || this.wanted || this.root.host.dataset.pair !== pair.subject) return; // not on the screen yet
     const [event] = this.outbox.add(this.data.reviewer, [{ kind: "pair", subject: pair.subject, verdict, shown: this.seen(pair) }]);
-    this.done.push({ subject: pair.subject, event, before: this.verdicts.get(pair.subject) });
-    this.verdicts.set(pair.subject, { verdict, event });
+    this.history.add(pair.subject, verdict, event);
     this.times.push(performance.now());
     this.go(this.at + 1);
   }
@@ -253,8 +247,8 @@ class Pairs {
       position: this.at + 1,
       of: this.data.total,
       measures: pair.measured,
-      view: this.view,
-      mirrored: this.mirrored(),
+      view: this.views.view,
+      mirrored: this.views.mirrored,
       zoom: this.zoom.scale,
       seconds: Math.round((performance.now() - this.since) / 100) / 10,
     };
@@ -265,41 +259,30 @@ class Pairs {
   }
 
   undo() {
-    const last = this.done.pop();
+    const last = this.history.next(this.data.last);
     if (!last) return;
     const [event] = this.outbox.add(this.data.reviewer, [{ kind: "undo", subject: last.event }]);
-    if (last.before) this.verdicts.set(last.subject, { ...last.before, event });
-    else this.verdicts.delete(last.subject);
+    this.history.undo(last, event);
     this.times.pop();
     const at = this.list.findIndex((pair) => pair.subject === last.subject);
     if (at >= 0) this.go(at);
+    else this.bring(last.subject);
+  }
+
+  // A pair that was decided before the page was loaded: Python gives it again, and until then no key decides another.
+  bring(subject) {
+    this.wanted = subject;
+    this.outbox.send();
+    clearTimeout(this.giving);
+    this.giving = setTimeout(() => { this.wanted = undefined; }, 3000);
+    this.say();
   }
 
   saved({ ids, position }) {
-    const kept = new Set(ids);
-    for (const one of this.verdicts.values()) if (kept.has(one.event)) one.position = position;
+    this.history.saved({ ids, position });
     clearTimeout(this.hinting);
-    if (this.data.notify) this.hinting = setTimeout(() => this.context.setTriggerValue("saved", position), 1500);
-  }
-
-  // -- views --------------------------------------------------------------------------------------------------------
-
-  look(view) {
-    this.view = this.view === view ? "side" : view;
-    this.paintView();
-  }
-
-  // Laid over each other, mirror images are compared as such.
-  mirrored() {
-    const { phash = 64, phash_mirror: mirror = 64 } = this.list[this.at]?.measured || {};
-    return this.mirror ?? (this.view !== "side" && mirror < phash);
-  }
-
-  paintView() {
-    this.frames.dataset.view = this.view;
-    this.frames.classList.toggle("mirrored", this.mirrored());
-    this.onion.hidden = this.view !== "onion";
-    for (const [name, button] of Object.entries(this.views)) button.setAttribute("aria-pressed", name === this.view);
+    const wait = this.wanted ? 0 : 1500;
+    if (this.data.notify || this.wanted) this.hinting = setTimeout(() => this.context.setTriggerValue("saved", position), wait);
   }
 
   // -- keys ---------------------------------------------------------------------------------------------------------
@@ -319,34 +302,26 @@ class Pairs {
       ArrowLeft: () => this.go(this.at - 1),
       U: () => this.undo(),
       Z: () => this.zoom.toggle(),
-      H: () => { this.mirror = !this.mirrored(); this.paintView(); },
-      Escape: () => { this.view = "side"; this.zoom.reset(); this.paintView(); },
+      H: () => this.views.flip(),
+      Escape: () => { this.zoom.reset(); this.views.side(); },
       "?": () => this.help.showModal(),
     }[key];
     if (!verdict && !view && !other) return false;
     if (event.repeat && key !== "ArrowLeft" && key !== "ArrowRight") return true; // a held key decides once
     if (verdict) this.decide(verdict[0]);
-    else if (view) {
-      this.held = { key, since: performance.now(), from: this.view };
-      this.look(view[0]);
-    } else other();
+    else if (view) this.views.keyDown(view[0], key);
+    else other();
     return true;
   }
 
   keyUp(event) {
-    const held = this.held;
-    if (!held || event.key.toUpperCase() !== held.key) return false;
-    this.held = null;
-    if (performance.now() - held.since > HOLD) {
-      this.view = held.from;
-      this.paintView();
-    }
-    return true;
+    return this.views.keyUp(event.key.toUpperCase());
   }
 
   unmount() {
     clearTimeout(this.hinting);
     clearTimeout(this.preparing);
+    clearTimeout(this.giving);
     this.strip.stop();
     this.outbox?.removeEventListener("saved", this.onsaved);
     this.outbox?.send();

@@ -49,16 +49,19 @@ def pair_viewer(
         pairs: `image_a`, `image_b` (int32, image_a < image_b) in the order to show; any other column but `decision`
             is shown as a measure (see `curation.workspace.PAIRS`). Give decided pairs too: they are left out here, and
             counted as done.
-        key: unique on the page.
+        key: unique on the page; with the workspace it names the instance, so that none acts on another workspace.
         reviewer: who decides.
-        queue: names what `pairs` is (its order and filters); another name starts from the top.
+        queue: names what `pairs` is (its order and filters); another name starts from the top and forgets what was
+            saved, so that pairs undone elsewhere come back.
         notify: rerun once verdicts were saved.
         empty: title and hint when `pairs` has no row at all.
     """
     position = workspace.ledger.position()
     open_ = pending(workspace, pairs, position)
-    rows = int((base.state(key, "want") or {}).get("rows") or BATCH)
+    own = base.own(key, workspace)
+    rows = int((base.state(own, "want") or {}).get("rows") or BATCH)
     batch = open_.slice(0, max(rows, BATCH))
+    last = base.last(workspace, ("pair",), reviewer, position)
     data = {
         "urls": base.urls(workspace),
         "reviewer": reviewer,
@@ -66,17 +69,23 @@ def pair_viewer(
         "total": len(pairs),
         "pending": len(open_),
         "position": position,
+        "last": last if last and _holds(pairs, last["subject"]) else None,  # nothing is undone out of sight
         "batch": BATCH,
         "notify": notify,
         "empty": list(empty),
         **_batch(workspace, batch),
     }
-    result = _mount(key=key, data=data, on_want_change=_nothing, on_saved_change=_nothing)
+    result = _mount(key=own, data=data, on_want_change=_nothing, on_saved_change=_nothing)
     return PairResult(len(open_), result.saved is not None)
 
 
 def _nothing() -> None:
     """A result field exists only with a callback of its name."""
+
+
+def _holds(pairs: pa.Table, subject: str) -> bool:
+    first, second = map(int, subject.split("-"))
+    return bool(((pairs["image_a"].to_numpy() == first) & (pairs["image_b"].to_numpy() == second)).any())
 
 
 def pending(workspace: Workspace, pairs: pa.Table, position: int | None = None) -> pa.Table:

@@ -1,9 +1,10 @@
 // Points map: every picture a dot, drawn by WebGL2 from 5 bytes each. Lasso, pan, zoom, hover, groups on and off.
 // Positions run from 0 to 1 on both axes; Python gets the lasso's corners and looks for itself what lies inside.
 
-import { element, helpDialog, life, pictureUrl, sheet } from "./base.js";
+import { count, element, helpDialog, life, pictureUrl, sheet } from "./base.js";
 import { Drawing } from "./drawing.js";
 import { mark, nearest } from "./hits.js";
+import { Legend } from "./legend.js";
 
 const styleSheets = await Promise.all([sheet("base.css"), sheet("points.css")]);
 const CLOSE = 10; // px within which a dot is found under the pointer
@@ -21,7 +22,6 @@ const number = (n) => n.toLocaleString("en-US");
 class Points {
   constructor(root) {
     this.root = root;
-    this.hidden = new Set();
     this.view = { x: 0.5, y: 0.5, zoom: 1 };
     this.help = helpDialog("The map by pointer and key", KEYS);
     this.said = element("span", { className: "soft", aria: { live: "polite" } });
@@ -36,10 +36,10 @@ class Points {
     this.tip = element("div", { className: "tip", hidden: true }, this.picture, this.tipLabel);
     this.trouble = element("div", { className: "trouble", hidden: true, aria: { role: "alert" } });
     this.stage = element("div", { className: "field" }, this.canvas, this.over, this.tip, this.trouble);
-    this.legend = element("div", { className: "legend", aria: { role: "group", label: "Groups" } });
+    this.legend = new Legend(() => this.regrouped());
     this.part = element("div", { className: "part points" },
       element("div", { className: "bar" }, this.said, element("span", { className: "fill" }), tools),
-      element("div", { className: "body" }, this.stage, this.legend), this.help);
+      element("div", { className: "body" }, this.stage, this.legend.node), this.help);
     root.append(this.part);
     this.listen();
     this.start();
@@ -70,8 +70,7 @@ class Points {
       this.lasso = null;
       this.ids = null;
     }
-    if (JSON.stringify(known?.labels) !== JSON.stringify(data.labels)) this.hidden.clear();
-    this.drawLegend();
+    this.legend.update(data);
     if (this.loaded !== data.points) this.load();
     else this.refresh();
   }
@@ -79,7 +78,7 @@ class Points {
   async load() {
     const url = (this.loaded = this.data.points);
     this.part.setAttribute("aria-busy", "true");
-    if (!this.dots) this.said.textContent = `Loading ${number(this.data.count)} pictures…`;
+    if (!this.dots) this.said.textContent = `Loading ${count(this.data.count, "picture")}…`;
     try {
       const answer = await fetch(url);
       if (!answer.ok) throw Error((await answer.json()).error);
@@ -111,8 +110,8 @@ class Points {
     if (!width || !this.data) return;
     this.size = { width, height, side: 0.96 * Math.min(width, height) * this.view.zoom };
     // A million dots are only drawn anew when they look different; a growing lasso or a rerun is no reason.
-    const seen = JSON.stringify([this.size, this.view, this.data.palette, [...this.hidden], Boolean(this.lasso), this.drawing?.changes, devicePixelRatio]);
-    if (seen !== this.seen) this.drawing?.paint(this.size, this.view, this.data.palette, this.hiddenNumbers(), Boolean(this.lasso));
+    const seen = JSON.stringify([this.size, this.view, this.data.palette, [...this.legend.hidden], Boolean(this.lasso), this.drawing?.changes, devicePixelRatio]);
+    if (seen !== this.seen) this.drawing?.paint(this.size, this.view, this.data.palette, this.legend.hiddenNumbers, Boolean(this.lasso));
     this.seen = seen;
     this.paintLasso();
     this.say();
@@ -153,35 +152,11 @@ class Points {
 
   say() {
     const chosen = this.lasso ? `${number(this.chosenCount)} of ` : "";
-    if (this.dots) this.said.textContent = `${chosen}${number(this.dots.n)} pictures${this.lasso ? " in the lasso" : ""}`;
+    if (this.dots) this.said.textContent = `${chosen}${count(this.dots.n, "picture")}${this.lasso ? " in the lasso" : ""}`;
     this.clearing.hidden = !this.lasso;
   }
 
-  // -- groups -------------------------------------------------------------------------------------------------------
-
-  hiddenNumbers() {
-    return this.data.labels.map((label, i) => (this.hidden.has(label) ? i : -1)).filter((i) => i >= 0);
-  }
-
-  drawLegend() {
-    const { labels, counts, palette } = this.data;
-    this.legend.replaceChildren(...labels.map((label, i) => {
-      const dot = element("span", { className: "dot" });
-      dot.style.background = palette[i];
-      const entry = element("button", { className: "quiet", title: label, aria: { pressed: !this.hidden.has(label) } },
-        dot, element("span", { className: "label", textContent: label }), element("span", { className: "soft", textContent: number(counts[i]) }));
-      entry.onclick = (event) => this.toggle(label, event.altKey);
-      return entry;
-    }));
-    this.legend.hidden = labels.length < 2;
-  }
-
-  toggle(label, alone) {
-    const others = this.data.labels.filter((one) => one !== label);
-    const already = alone && !this.hidden.has(label) && others.every((one) => this.hidden.has(one));
-    if (alone) this.hidden = new Set(already ? [] : others);
-    else if (!this.hidden.delete(label)) this.hidden.add(label);
-    [...this.legend.children].forEach((entry, i) => entry.setAttribute("aria-pressed", !this.hidden.has(this.data.labels[i])));
+  regrouped() {
     if (this.lasso) this.finish(this.lasso);
     this.refresh();
   }
@@ -192,7 +167,7 @@ class Points {
     this.lasso = corners;
     this.choose();
     const polygon = corners.map((corner) => corner.map((u) => Math.round(u * 1e6) / 1e6));
-    this.context.setStateValue("lasso", { map: this.data.map, polygon, hidden: [...this.hidden] });
+    this.context.setStateValue("lasso", { map: this.data.map, polygon, hidden: [...this.legend.hidden] });
     this.refresh();
   }
 
@@ -206,7 +181,7 @@ class Points {
   }
 
   choose() {
-    this.chosenCount = mark(this.dots, this.lasso, this.hiddenNumbers());
+    this.chosenCount = mark(this.dots, this.lasso, this.legend.hiddenNumbers);
     this.drawing?.choose(this.dots);
   }
 
@@ -276,7 +251,7 @@ class Points {
 
   hover(event) {
     if (!this.dots || this.path || this.panning) return;
-    const best = nearest(this.dots, this.toUnits(event), CLOSE / this.size.side, this.hiddenNumbers());
+    const best = nearest(this.dots, this.toUnits(event), CLOSE / this.size.side, this.legend.hiddenNumbers);
     this.point(best, event);
   }
 

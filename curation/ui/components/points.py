@@ -46,7 +46,7 @@ def points_map(
 
     Args:
         name: a map of the workspace, as in `workspace.map_names()`.
-        key: unique on the page.
+        key: unique on the page; with the workspace it names the instance.
         colour: `class`, `split` or `cluster:<cluster table>`.
         height: of the drawing, in pixels.
         palette: colours for as many groups as it has; more groups get hues of their own.
@@ -69,7 +69,7 @@ def points_map(
         "palette": group_colours(drawn.labels, palette),
         "height": height,
     }
-    result = _mount(key=key, data=data, on_lasso_change=_nothing)
+    result = _mount(key=base.own(key, workspace), data=data, on_lasso_change=_nothing)
     lasso = result.lasso
     # A lasso drawn on another map, or not finished, selects nothing here.
     if not lasso or lasso.get("map") != data["map"]:

@@ -18,10 +18,13 @@ from curation.workspace import MAPS
 
 
 def run(script, workspace, **state) -> tuple[AppTest, dict]:
-    """Run a script that mounts one component; the session after it and the data that was sent."""
+    """Run a script that mounts one component; the session after it and the data that was sent.
+
+    `state` holds what the browser set before, by the component's key; `n` is the script's own.
+    """
     at = AppTest.from_function(script, args=(workspace.key,), default_timeout=20)
     for key, value in state.items():
-        at.session_state[key] = value
+        at.session_state[key if key == "n" else f"{key}-{workspace.key}"] = value
     at.run()
     assert not at.exception, at.exception
     return at, json.loads(at.get("bidi_component")[0].proto.json)
@@ -92,10 +95,27 @@ def test_groups_become_spans_of_one_list(workspace):
 
 
 def test_only_pictures_that_are_shown_count_as_selected(workspace):
-    at, _ = run(plain_gallery, workspace, g={"selection": [4, 99, 3]})
+    at, _ = run(plain_gallery, workspace, g={"selection": [4, 99, 3, 4]})
     assert at.session_state["result"].selection == [4, 3]
     assert at.session_state["result"].group is None
     assert at.session_state["result"].saved is False
+
+
+def test_what_another_workspace_selected_is_not_selected_here(workspace):
+    at, _ = run(plain_gallery, workspace)
+    at.session_state["g-000000000000"] = {"selection": [4]}
+    assert at.run().session_state["result"].selection == []
+
+
+def test_a_gallery_knows_the_reviewers_last_decision_among_its_pictures(workspace):
+    assert run(plain_gallery, workspace)[1]["last"] is None
+    for subject, who in {"4": "anna", "3": "ben"}.items():
+        workspace.ledger.append([Event(reviewer=who, kind="exclude", subject=subject, verdict="exclude")])
+    mine = workspace.ledger.latest("exclude")["4"].event_id
+    last = run(plain_gallery, workspace)[1]["last"]
+    assert last == {"event_id": mine, "subject": "4", "kind": "exclude", "verdict": "exclude"}
+    workspace.ledger.append([Event(reviewer="anna", kind="flag", subject="7", verdict="flag")])  # not in the gallery
+    assert run(plain_gallery, workspace)[1]["last"] is None
 
 
 @pytest.mark.parametrize("wrong", [{"decide": ["delete"]}, {"captions": ["one"]}, {"captions": "size"}])
@@ -145,6 +165,15 @@ def test_decided_pairs_are_left_out_and_come_back_when_undone(workspace):
     first = workspace.ledger.events("pair")[0]
     workspace.ledger.undo(first.event_id, reviewer="ben")
     assert run(queue, workspace)[1]["b"] == [2, 3, 5]
+
+
+def test_a_pair_viewer_knows_the_reviewers_last_verdict_in_the_queue(workspace):
+    events = [Event(reviewer="anna", kind="pair", subject=s, verdict="related") for s in ("0-3", "7-8")]
+    workspace.ledger.append(events)
+    assert run(queue, workspace)[1]["last"] is None  # 7-8 is not in this queue
+    workspace.ledger.undo(events[1].event_id, reviewer="ben")
+    last = {"event_id": events[0].event_id, "subject": "0-3", "kind": "pair", "verdict": "related"}
+    assert run(queue, workspace)[1]["last"] == last
 
 
 def test_the_browser_gets_as_many_pairs_as_it_asks_for(workspace):

@@ -1,0 +1,47 @@
+// Verdicts given here, and what undo takes back.
+
+export class History {
+  constructor() {
+    this.verdicts = new Map(); // subject: {verdict, event, position}; the position is known once the ledger has it
+    this.done = []; // what undo takes back, last one last
+    this.undone = new Set(); // events that were undone here
+  }
+
+  of(subject) {
+    return this.verdicts.get(subject)?.verdict;
+  }
+
+  // Verdicts that the ledger did not have at a position.
+  since(position) {
+    return [...this.verdicts.values()].filter((one) => !(one.position <= position)).length;
+  }
+
+  add(subject, verdict, event) {
+    this.done.push({ subject, event, before: this.verdicts.get(subject) });
+    this.verdicts.set(subject, { verdict, event });
+  }
+
+  // What undo takes back next: after a reload, the person's last verdict that stands, as Python found it.
+  next(last) {
+    const known = last && !this.undone.has(last.event_id);
+    return this.done.at(-1) || (known ? { subject: last.subject, event: last.event_id } : undefined);
+  }
+
+  undo({ subject, event, before }, by) {
+    this.done = this.done.filter((one) => one.event !== event);
+    this.undone.add(event);
+    if (before) this.verdicts.set(subject, { ...before, event: by });
+    else this.verdicts.delete(subject);
+  }
+
+  saved({ ids, position }) {
+    const kept = new Set(ids);
+    for (const one of [...this.verdicts.values(), ...this.done]) if (kept.has(one.event)) one.position = position;
+  }
+
+  // What the ledger had at a position is Python's to say: a pair undone elsewhere comes back without a verdict.
+  forget(position) {
+    this.done = this.done.filter((one) => !(one.position <= position));
+    this.verdicts = new Map([...this.verdicts].filter(([, one]) => !(one.position <= position)));
+  }
+}

@@ -1,0 +1,24 @@
+// Pictures decoded before they are needed; those used last are kept.
+
+import { element, pictureUrl } from "./base.js";
+
+export class Pictures {
+  constructor(most) {
+    this.most = most;
+    this.kept = new Map(); // URL: {image, ready, done}, the one used last goes last
+  }
+
+  get(urls, id) {
+    const url = pictureUrl(urls, id, "mid");
+    let one = this.kept.get(url);
+    if (one) this.kept.delete(url);
+    else {
+      const image = element("img", { src: url, draggable: false, alt: "" });
+      one = { image, done: false };
+      one.ready = image.decode().catch(() => {}).then(() => { one.done = true; });
+    }
+    this.kept.set(url, one);
+    if (this.kept.size > this.most) this.kept.delete(this.kept.keys().next().value);
+    return one;
+  }
+}
