@@ -118,7 +118,7 @@ def make_workspace(folder: Path, pictures: int) -> str:
     recent.remember(workspace)
     (folder / "app.py").write_text(APP)
     (folder / "main.py").write_text(MAIN)
-    return workspace.id
+    return workspace.key
 
 
 @contextlib.contextmanager

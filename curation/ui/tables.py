@@ -44,7 +44,8 @@ def class_counts(workspace: Workspace) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _class_counts(path: str, version: str) -> pd.DataFrame:
-    table = _images(path, version).select(["class_name", "status"])
+    # Only two columns are read: a page that lists classes must not wait for the paths of a million images.
+    table = Workspace(path).images(["class_name", "status"])
     counts = table.group_by(["class_name", "status"]).aggregate([([], "count_all")]).to_pandas()
     counts = counts.astype({"class_name": str, "status": str})
     wide = counts.pivot_table(index="class_name", columns="status", values="count_all", aggfunc="sum", fill_value=0)
