@@ -11,23 +11,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.serving import browser, served
 from curation import arrays, files
+from curation.ui import recent
 from curation.workspace import CLASSES, CLUSTERS, IMAGES, Workspace
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 SIZES = {"large": 1_281_167, "small": 10_000}
 CLASS_COUNT = 1000
 DIMENSIONS = 128
@@ -89,23 +85,6 @@ def synthetic(folder: Path, name: str, images: int) -> Workspace:
     return workspace
 
 
-def serve(home: Path) -> tuple[subprocess.Popen, str]:
-    """The program on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    environment = os.environ | {"CURATION_HOME": str(home)}
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    return process, f"http://127.0.0.1:{port}"
-
-
 def opening(page, url: str, workspace: Workspace) -> tuple[float, float]:
     """Seconds from the click on `Clusters` to its first row: the first time, and the median of later ones."""
     page.goto(f"{url}/?w={workspace.key}")
@@ -124,33 +103,21 @@ def opening(page, url: str, workspace: Workspace) -> tuple[float, float]:
 
 
 def main() -> None:
-    from playwright.sync_api import sync_playwright
-
-    folder = Path(tempfile.mkdtemp(prefix="clusters_page"))
-    os.environ["CURATION_HOME"] = str(folder / "home")
-    from curation.ui import recent
-
     found = {}
-    workspaces = {name: synthetic(folder, name, images) for name, images in SIZES.items()}
-    for workspace in workspaces.values():
-        recent.remember(workspace)
-    process, url = serve(folder / "home")
-    try:
-        with sync_playwright() as play:
-            flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=[*flags, "--disable-sync"])
-            for name, workspace in workspaces.items():
-                page = browser.new_page(viewport={"width": 1440, "height": 900})
-                found[name] = opening(page, url, workspace)
-                first, later = found[name]
-                print(f"{name}: {SIZES[name]:,} images: first {first:.2f} s, later {later:.2f} s")
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["CURATION_HOME"] = f"{name}/home"
+        workspaces = {size: synthetic(Path(name), size, images) for size, images in SIZES.items()}
+        for workspace in workspaces.values():
+            recent.remember(workspace)
+        with served() as url, browser() as chromium:
+            for size, workspace in workspaces.items():
+                page = chromium.new_page(viewport={"width": 1440, "height": 900})
+                found[size] = opening(page, url, workspace)
+                first, later = found[size]
+                print(f"{size}: {SIZES[size]:,} images: first {first:.2f} s, later {later:.2f} s")
                 page.close()
-            browser.close()
-    finally:
-        process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
-    print(f"ratio large / small: first {found['large'][0] / found['small'][0]:.2f}, later ", end="")
-    print(f"{found['large'][1] / found['small'][1]:.2f}")
+    ratios = [large / small for large, small in zip(found["large"], found["small"], strict=True)]
+    print(f"ratio large / small: first {ratios[0]:.2f}, later {ratios[1]:.2f}")
 
 
 if __name__ == "__main__":

@@ -10,23 +10,16 @@ verdict to a ledger. Prints one JSON line, whose `ratio` is plain p95 / ours p95
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from benchmarks.serving import browser, served
 from curation.images import ingest
 from curation.ui import recent
 from curation.workspace import Workspace
@@ -106,7 +99,7 @@ window.addEventListener("keydown", (event) => {
 
 
 def make_workspace(folder: Path, pictures: int) -> str:
-    """Pictures of about 150 kB each, read into a workspace that the server will know; its id."""
+    """Pictures of about 150 kB each, read into a workspace that the server will know; its key."""
     (folder / "pictures" / "all").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(pictures):
@@ -121,30 +114,9 @@ def make_workspace(folder: Path, pictures: int) -> str:
     return workspace.key
 
 
-@contextlib.contextmanager
-def served(app: Path) -> Iterator[str]:
-    """The program's own settings, on a free port; yields its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.address", "127.0.0.1"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "STREAMLIT_SERVER_PORT": str(port)}
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health").close()
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def measure(browser: Browser, url: str, presses: int, pause: int) -> np.ndarray:
+def measure(chromium: Browser, url: str, presses: int, pause: int) -> np.ndarray:
     """Milliseconds from each key to the next pair."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
     page.add_init_script(WATCH)
     page.goto(url)
     page.wait_for_function("window.shown().length === 2 && window.shown().every((i) => i.complete)")
@@ -163,18 +135,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=60, help="pairs to go through")
     parser.add_argument("--pause", type=int, default=300, help="milliseconds between a pair and the next key")
     options = parser.parse_args()
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as play:
+    with tempfile.TemporaryDirectory() as name, browser() as chromium:
         os.environ["CURATION_HOME"] = f"{name}/home"
         workspace = make_workspace(Path(name), 4 * options.pairs)
-        browser = play.chromium.launch(executable_path=path, headless=True, args=["--no-sandbox", "--disable-gpu"])
         result = {}
         with served(Path(name) / "app.py") as url:
             for way, start in {"plain": 0, "ours": 2 * options.pairs}.items():
                 asked = f"{url}/?w={workspace}&n={options.pairs}&from={start}&way={way}"
-                taken = measure(browser, asked, options.pairs - 1, options.pause)
+                taken = measure(chromium, asked, options.pairs - 1, options.pause)
                 result[way] = {f"p{p}_ms": round(float(np.percentile(taken, p)), 1) for p in (50, 95)}
-        browser.close()
     print(json.dumps(result | {"ratio": round(result["plain"]["p95_ms"] / result["ours"]["p95_ms"], 1)}))
 
 

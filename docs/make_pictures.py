@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
+
+from benchmarks.serving import browser, served  # noqa: E402
+
 TARGET = REPOSITORY / "docs" / "pictures"
 PAGES = ("start", "images", "features", "clusters", "map", "duplicates", "splits", "export")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 
 
 def prepare(home: Path) -> str:
-    """Run the sample and export its split; return the workspace's id."""
+    """Run the sample and export its split; return the workspace's key."""
     from curation import export, pipeline
     from curation.ui import recent
 
@@ -34,27 +31,7 @@ def prepare(home: Path) -> str:
     pipeline.run(workspace, source="digits", progress=lambda done, total, message: print(f"\r{message:50}", end=""))
     export.export(workspace, "glt", formats=("glt-json", "csv", "imagenet-lt-txt"))
     recent.remember(workspace)
-    return workspace.id
-
-
-def serve() -> tuple[subprocess.Popen, str]:
-    """The program on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"],
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    return process, f"http://127.0.0.1:{port}"
+    return workspace.key
 
 
 def lasso(page) -> None:
@@ -70,28 +47,19 @@ def lasso(page) -> None:
 
 
 def main() -> None:
-    from playwright.sync_api import sync_playwright
-
-    home = Path(tempfile.mkdtemp(prefix="pictures"))
-    os.environ["CURATION_HOME"] = str(home)
-    workspace = prepare(home)
-    process, url = serve()
-    TARGET.mkdir(exist_ok=True)
-    try:
-        with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, "--disable-sync"])
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            for name in PAGES:
-                page.goto(f"{url}/{'' if name == 'start' else name}?w={workspace}&class=3&reviewer=anna")
+    with tempfile.TemporaryDirectory(prefix="pictures") as name:
+        os.environ["CURATION_HOME"] = name
+        workspace = prepare(Path(name))
+        TARGET.mkdir(exist_ok=True)
+        with served() as url, browser() as chromium:
+            page = chromium.new_page(viewport={"width": 1280, "height": 800})
+            for stem in PAGES:
+                page.goto(f"{url}/{'' if stem == 'start' else stem}?w={workspace}&class=3&reviewer=anna")
                 page.locator(".page-title").wait_for()
                 page.wait_for_timeout(4000)
-                if name == "map":
+                if stem == "map":
                     lasso(page)
-                page.screenshot(path=TARGET / f"{name}.png")
-            browser.close()
-    finally:
-        process.kill()
-        shutil.rmtree(home, ignore_errors=True)
+                page.screenshot(path=TARGET / f"{stem}.png")
     print(f"\r{len(PAGES)} pictures in {TARGET}")
 
 
