@@ -22,7 +22,7 @@ with st.sidebar:
         order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.get, key="pair_order")
         classes = [None, *tables.class_names(workspace)]
         class_name = st.selectbox("Class", classes, format_func=lambda c: c or "All classes", key="pair_class")
-        across = st.toggle(
+        across = tables.has_splits(workspace) and st.toggle(
             "Only between splits", key="across", help="Pairs whose pictures lie in different splits on disk"
         )
         frame.reviewer_field()

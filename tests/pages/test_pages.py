@@ -174,3 +174,8 @@ def test_features_page_follows_new_features(page, workspace, sent):
     arrays.write_features(workspace, "colours", rows, {"backbone": "colours"})
     after = sent(page("features", **{"class": "ant"}), "gallery")
     assert before["words"] != after["words"]
+
+
+def test_pairs_between_splits_are_offered_only_where_there_are_splits(page, workspace):
+    app = page("duplicates")
+    assert "Only between splits" not in [toggle.label for toggle in app.toggle]
