@@ -142,6 +142,15 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp(path: Path) -> str:
+    """Changes whenever a file does; '' when there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
+
+
 def check_name(name: str, what: str) -> str:
     """Return `name` when it can safely be a file name.
 

@@ -144,10 +144,7 @@ class Ledger:
             rows = [_event(row) for row in connection.execute(query).mappings()]
         if undone:
             return [e for e in rows if wanted is None or e.kind in wanted]
-        gone: set[str] = set()
-        for event in reversed(rows):  # a later undo is settled before the event it speaks of
-            if event.kind == "undo" and event.event_id not in gone:
-                gone.add(event.subject)
+        gone = _undone((e.event_id, e.subject) for e in reversed(rows) if e.kind == "undo")
         return [e for e in rows if e.kind != "undo" and e.event_id not in gone and (wanted is None or e.kind in wanted)]
 
     def last(self, kinds: str | Iterable[str], *, accept: Callable[[Event], bool] = lambda event: True) -> Event | None:
@@ -184,11 +181,8 @@ class Ledger:
         with self.reading() as connection:
             rows = [tuple(row) for row in connection.execute(query).all()]
         frame = pd.DataFrame(rows, columns=list(columns)).astype({"position": np.int64})
-        undone: set[str] = set()
         undos = frame[frame["kind"] == "undo"]
-        for event_id, subject in zip(undos["event_id"][::-1], undos["subject"][::-1], strict=True):
-            if event_id not in undone:
-                undone.add(subject)
+        undone = _undone(zip(undos["event_id"][::-1], undos["subject"][::-1], strict=True))
         here = (frame["kind"] == kind) & ~frame["event_id"].isin(undone)
         return frame[here].drop(columns="kind").reset_index(drop=True)
 
@@ -199,6 +193,15 @@ class Ledger:
 
 def _event(row: Mapping[str, Any]) -> Event:
     return Event(**{key: value for key, value in row.items() if key != "workspace"})
+
+
+def _undone(undos: Iterable[tuple[str, str]]) -> set[str]:
+    """Ids of the events that are undone, from (event id, subject) of the undo events, the newest first."""
+    gone: set[str] = set()
+    for event_id, subject in undos:  # a later undo is settled before the event it speaks of, which may be an undo
+        if event_id not in gone:
+            gone.add(subject)
+    return gone
 
 
 def _insert(dialect: str) -> Any:

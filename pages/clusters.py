@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from curation import derived, files
-from curation.clusters import edits
 from curation.ui import charts, class_map, cluster_edits, frame, tables
 from curation.ui.components.gallery import Group, gallery
 
@@ -76,7 +75,7 @@ with pictures:
     )
 with side:
     homes = dict(zip(ids.tolist(), cluster.tolist(), strict=True)) if result.selection else {}
-    cluster_edits.panel(workspace, name, class_name, numbers, title, result, edits, homes.get)
+    cluster_edits.panel(workspace, name, class_name, numbers, title, result, homes.get)
     class_map.draw(workspace, recipe["features"], class_name, ids, cluster, title)
     if left := derived.ignored_events(workspace, name):
         st.caption(f"{left:,} earlier edits were made on another clustering and do not count")

@@ -8,6 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from curation.splits.statistics import GROUPS
+
 # Okabe and Ito's palette, told apart by colour-blind eyes on light and dark grounds.
 SPLIT_COLOURS = {
     "train": "#0072B2",
@@ -18,7 +20,6 @@ SPLIT_COLOURS = {
 }
 SPLIT_NAMES = {"test_lt": "test_lt (GLT)", "test_bl": "test_bl (CBL)", "test_bbl": "test_bbl (GBL)"}
 OTHER_COLOUR = "#7f8791"
-GROUP_NAMES = ("head", "medium", "tail")
 # One hue in three steps.
 GROUP_COLOURS = ("#1b4fae", "#5d8fe6", "#a9c6f7")
 CLUSTER_COLOURS = (
@@ -132,7 +133,7 @@ def split_histograms(
 def _class_histogram(
     figure: go.Figure, row: int, totals: np.ndarray, names: Sequence[str], frequency: np.ndarray, colour: str
 ) -> None:
-    labels = [f"{n} (id {i}, {GROUP_NAMES[f]})" for i, (n, f) in enumerate(zip(names, frequency, strict=True))]
+    labels = [f"{n} (id {i}, {GROUPS[f]})" for i, (n, f) in enumerate(zip(names, frequency, strict=True))]
     common = {"customdata": labels, "hovertemplate": "%{customdata}: %{y:,}<extra></extra>"}
     x = np.arange(len(totals))
     if len(totals) <= 120:
@@ -150,7 +151,7 @@ def _bands(figure: go.Figure, frequency: np.ndarray, rows: int) -> None:
         if not len(ids) or np.any(np.diff(ids) != 1):
             continue
         for row in range(1, rows + 1):
-            label = {"annotation_text": f"{GROUP_NAMES[group]} · {len(ids):,}", "annotation_font_size": 11}
+            label = {"annotation_text": f"{GROUPS[group]} · {len(ids):,}", "annotation_font_size": 11}
             figure.add_vrect(
                 x0=ids[0] - 0.5,
                 x1=ids[-1] + 0.5,

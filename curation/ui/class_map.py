@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
+from curation import files
 from curation.errors import CurationError
 from curation.files import slug
 from curation.ui import charts, frame, tables
@@ -76,7 +77,7 @@ def silhouettes(
     if len(ids) > MOST_MEASURED:
         return {}
     stands = hashlib.sha256(np.stack([ids, cluster]).astype(np.int64).tobytes()).hexdigest()
-    made = tables.stamp(workspace.path / "clusters" / f"{name}.parquet")
+    made = files.stamp(workspace.path / "clusters" / f"{name}.parquet")
     return _silhouettes(workspace, workspace.key, name, class_name, made, stands)
 
 

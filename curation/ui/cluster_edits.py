@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from curation import jobs
+from curation.clusters import edits
 from curation.errors import CurationError
 from curation.ui import charts, frame
 from curation.ui.components.gallery import GalleryResult
@@ -53,7 +53,6 @@ def panel(
     numbers: list[int],
     title: Callable[[int], str],
     result: GalleryResult,
-    edits: ModuleType,
     home: Callable[[int], int],
 ) -> None:
     """Move the selected pictures, or edit one cluster; every act is an event and can be undone."""
@@ -84,7 +83,7 @@ def panel(
             )
     edited = st.session_state.get("edited")
     if edited and edited[:2] == (name, class_name) and edited[2] in numbers:
-        _edit_one(edited[2], numbers, title, act, edits)
+        _edit_one(edited[2], numbers, title, act)
     frame.undo_button(
         workspace,
         ("cluster.name", "cluster.merge", "cluster.split", "cluster.move"),
@@ -92,9 +91,7 @@ def panel(
     )
 
 
-def _edit_one(
-    number: int, numbers: list[int], title: Callable[[int], str], act: Callable[..., None], edits: ModuleType
-) -> None:
+def _edit_one(number: int, numbers: list[int], title: Callable[[int], str], act: Callable[..., None]) -> None:
     key = f"{number}-{st.session_state.get('cluster_edits', 0)}"
     with st.container(key="edit_cluster", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):

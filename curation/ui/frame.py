@@ -199,6 +199,8 @@ def job_bar(workspace: Workspace) -> None:
             if job.live or (latest and job.state != "done" and not st.session_state.get(f"seen{job.job_id}")):
                 _job_card(workspace, job)
 
+    if message := st.session_state.pop("job_error", None):
+        st.error(plain(message))
     bar()
 
 
@@ -233,7 +235,10 @@ def _job_card(workspace: Workspace, job: jobs.Job) -> None:
 
 
 def _resume(workspace: Workspace, job_id: int) -> None:
-    jobs.resume(workspace, job_id)
+    try:
+        jobs.resume(workspace, job_id)
+    except CurationError as error:  # it began elsewhere meanwhile, or belongs to a copy
+        st.session_state["job_error"] = str(error)
 
 
 def _dismiss(job_id: int) -> None:

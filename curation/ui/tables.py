@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,15 +14,6 @@ from curation.workspace import Workspace
 
 COLUMNS = ("image_id", "root", "path", "class_name", "source_split", "width", "height", "bytes", "brightness")
 COLUMNS += ("flat", "status", "reason")
-
-
-def stamp(path: Path) -> str:
-    """Changes whenever a file does; '' when there is none."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return ""
-    return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
 
 
 def images(workspace: Workspace) -> pa.Table:
@@ -84,7 +73,7 @@ def has_splits(workspace: Workspace) -> bool:
 
 def clusters(workspace: Workspace, name: str, class_name: str | None = None) -> pa.Table:
     """A clustering with people's edits in it, whole or of one class."""
-    base = stamp(workspace.path / "clusters" / f"{name}.parquet")
+    base = files.stamp(workspace.path / "clusters" / f"{name}.parquet")
     return _clusters(workspace, workspace.key, name, class_name, base, workspace.ledger.position())
 
 
@@ -96,13 +85,13 @@ def _clusters(_workspace: Workspace, key: str, name: str, class_name: str | None
 def points(workspace: Workspace, name: str) -> pa.Table:
     """A map: image_id, x, y."""
     path = workspace.path / "maps" / f"{name}.parquet"
-    return _table(str(path), stamp(path))
+    return _table(str(path), files.stamp(path))
 
 
 def split(workspace: Workspace, name: str) -> pa.Table:
     """A split's rows."""
     path = workspace.path / "splits" / name / "split.parquet"
-    return _table(str(path), stamp(path))
+    return _table(str(path), files.stamp(path))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -112,7 +101,7 @@ def _table(path: str, version: str) -> pa.Table:
 
 def ruled_out(workspace: Workspace) -> np.ndarray:
     """Ids of the images that people or near-duplicate pairs rule out now, ascending."""
-    pairs = stamp(workspace.path / "duplicates" / "pairs.parquet")
+    pairs = files.stamp(workspace.path / "duplicates" / "pairs.parquet")
     return _ruled_out(workspace, workspace.key, pairs, workspace.ledger.position())
 
 
@@ -126,8 +115,8 @@ def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarr
 
     Counted from what would be carved: without the images that people, near-duplicate pairs or the folder ruled out.
     """
-    base = stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
-    pairs = stamp(workspace.path / "duplicates" / "pairs.parquet")
+    base = files.stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
+    pairs = files.stamp(workspace.path / "duplicates" / "pairs.parquet")
     made = f"{base} {pairs} {workspace.version()} {workspace.ledger.position()}"
     return _cells(workspace, workspace.key, clusters_name, made)
 

@@ -90,3 +90,14 @@ def test_a_workspace_can_be_taken_off_the_list(page, workspace, tmp_path, pictur
 
 def test_a_link_to_an_unknown_workspace_says_so(page, workspace):
     assert "not known here" in page("start", w="nobody").sidebar.caption[0].value
+
+
+def test_a_job_that_cannot_go_on_says_why(page, workspace, tmp_path):
+    from curation import jobs
+
+    job_id = jobs._insert(workspace, "extract", [str(tmp_path / "elsewhere")])
+    jobs._update(workspace, job_id, state="failed", message="no features")
+    app = page("start")
+    next(b for b in app.button if b.label == "Try again").click().run()
+    assert not app.exception
+    assert "start it anew" in app.error[0].value

@@ -80,10 +80,9 @@ def version(workspace: Workspace, name: str, colour: str) -> str:
 
 
 def _stamp(path: Path) -> str:
-    try:
-        return f"{path.stat().st_mtime_ns:x}"
-    except FileNotFoundError:
-        raise CurationError(f"{path} does not exist") from None
+    if found := files.stamp(path):
+        return found
+    raise CurationError(f"{path} does not exist")
 
 
 @lru_cache(maxsize=4)
