@@ -67,15 +67,29 @@ CLUSTERS = pa.schema(
 MAPS = pa.schema({"image_id": pa.int32(), "x": pa.float32(), "y": pa.float32()})
 PAIRS = pa.schema(
     {
-        "image_a": pa.int32(),  # image_a < image_b
-        "image_b": pa.int32(),
+        "image_a": pa.int32(),  # of this workspace
+        "image_b": pa.int32(),  # of this workspace (image_a < image_b), or of the reference set named beside it
+        "reference": _word,  # '' or the name of a reference set
         "exact": pa.bool_(),  # same decoded pixels
-        "phash": pa.int16(),  # Hamming distance, 0 to 64; null where it did not look
+        "phash": pa.int16(),  # Hamming distance, 0 to 64; null where a measure did not look, here and below
         "phash_mirror": pa.int16(),  # the same against the mirror image
+        "pixels": pa.float64(),  # squared Euclidean distance of 256 x 256 x 3 bytes
+        "dssim": pa.float32(),  # (1 - SSIM) / 2, 0 to 1
+        "fc7": pa.float32(),  # squared Euclidean distance of VGG-16's second hidden layer
         "cosine": pa.float32(),  # similarity of features, -1 to 1
+        "inliers": pa.int16(),  # local features that agree on one similarity transform
+        "transform": pa.list_(pa.float32(), 6),  # rows of the 2 x 3 matrix; see duplicates.geometry
         "probability": pa.float32(),  # that the two are near duplicates
         "found_by": _word,  # the measures that proposed it, joined by +
         "decision": _word,  # duplicate, candidate or different, by rule; a person's verdict overrules
+    }
+)
+NEIGHBOURS = pa.schema(
+    {
+        "image_id": pa.int32(),
+        "neighbour_id": pa.int32(),  # never the image itself
+        "distance": pa.float64(),  # in the measure's own unit, smaller is closer
+        "rank": pa.int32(),  # 0 is the nearest; equal distances in the order of neighbour_id
     }
 )
 SPLIT = pa.schema(
