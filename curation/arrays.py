@@ -194,7 +194,12 @@ class Features:
     @property
     def inputs_digest(self) -> str:
         """SHA-256 of the recipe and of every shard's bytes; another one as soon as any feature is another."""
-        return digest({"recipe": self.recipe, "shards": [sidecar["sha256"] for sidecar in self._sidecars]})
+        return digest({"recipe": self.recipe, "shards": self.shard_digests})
+
+    @property
+    def shard_digests(self) -> list[str]:
+        """SHA-256 of every shard's bytes, as they were written."""
+        return [sidecar["sha256"] for sidecar in self._sidecars]
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from curation import console
-from curation.console import finish, run_stage
+from curation import cli_duplicates, console
+from curation.console import Folder, JobId, Json, Seed, Workers, finish, run_stage
 from curation.engine import Progress
 from curation.files import check_name
 from curation.workspace import Workspace
@@ -20,13 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_duplicates.app)
 
-Folder = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The workspace folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON at the end.")]
-JobId = Annotated[int | None, typer.Option("--job", hidden=True)]
-Workers = Annotated[int | None, typer.Option(help="Worker processes; all processors by default.")]
 Backend = Annotated[str, typer.Option(help="Where shards run: processes or ray.")]
-Seed = Annotated[int, typer.Option(help="Every random draw comes from it.")]
 
 
 @app.command()
@@ -150,20 +146,6 @@ def map_(
     from curation.clusters.maps import project
 
     run_stage(folder, job, as_json, project, features=features, method=method, class_name=class_name, seed=seed)
-
-
-@app.command()
-def duplicates(
-    folder: Folder,
-    features: Annotated[str | None, typer.Option(help="Feature set for cosine similarity; the only one.")] = None,
-    workers: Workers = None,
-    job: JobId = None,
-    as_json: Json = False,
-) -> None:
-    """Find exact copies and near duplicates, within the workspace and between its splits."""
-    from curation.duplicates.find import find
-
-    run_stage(folder, job, as_json, find, features=features, workers=workers)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,12 @@ from curation import jobs
 from curation.engine import Progress
 from curation.errors import Cancelled, CurationError
 from curation.workspace import Workspace
+
+Folder = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The workspace folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON at the end.")]
+JobId = Annotated[int | None, typer.Option("--job", hidden=True)]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; all processors by default.")]
+Seed = Annotated[int, typer.Option(help="Every random draw comes from it.")]
 
 _arguments: ContextVar[list[str]] = ContextVar("arguments")
 

@@ -35,8 +35,13 @@ events = sa.Table(
     sa.Column("data", sa.JSON, nullable=False),
     sa.UniqueConstraint("workspace", "event_id"),
     sa.Index("events_by_kind", "workspace", "kind", "position"),
+    sa.Index("events_by_position", "workspace", "position"),
     sqlite_autoincrement=True,
 )
+
+
+COLUMNS = ("position", "event_id", "kind", "subject", "verdict", "reviewer", "note", "time")
+BATCH = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,8 @@ class Ledger:
             if connection.dialect.name == "postgresql":  # CREATE IF NOT EXISTS races with itself
                 connection.execute(sa.text("select pg_advisory_xact_lock(727462)"))
             metadata.create_all(connection)
+            for index in events.indexes:  # a ledger of an earlier version gets what it lacks
+                index.create(connection, checkfirst=True)
 
     def reading(self) -> Any:
         """A connection for reading only; it never waits for a writer."""
@@ -103,10 +110,12 @@ class Ledger:
             if connection.dialect.name == "postgresql":
                 # One writer at a time, so that a position, once seen, never gets an earlier one after it.
                 connection.execute(sa.text("select pg_advisory_xact_lock(727461)"))
-            for event in new:
-                row = {k: v for k, v in vars(event).items() if k != "position"} | {"workspace": self.workspace}
-                insert = _insert(connection.dialect.name)(events).values(**row)
-                connection.execute(insert.on_conflict_do_nothing(index_elements=["workspace", "event_id"]))
+            insert = _insert(connection.dialect.name)(events)
+            insert = insert.on_conflict_do_nothing(index_elements=["workspace", "event_id"])
+            for first in range(0, len(new), BATCH):
+                part = new[first : first + BATCH]
+                rows = [{k: v for k, v in vars(event).items() if k != "position"} for event in part]
+                connection.execute(insert, [row | {"workspace": self.workspace} for row in rows])
             return self._position(connection)
 
     def undo(self, event_id: str, *, reviewer: str) -> None:
@@ -144,8 +153,14 @@ class Ledger:
             rows = [_event(row) for row in connection.execute(query).mappings()]
         if undone:
             return [e for e in rows if wanted is None or e.kind in wanted]
-        gone = _undone((e.event_id, e.subject) for e in reversed(rows) if e.kind == "undo")
+        gone = taken_back((e.event_id, e.subject) for e in reversed(rows) if e.kind == "undo")
         return [e for e in rows if e.kind != "undo" and e.event_id not in gone and (wanted is None or e.kind in wanted)]
+
+    def named(self, event_ids: Sequence[str]) -> list[Event]:
+        """The events of these ids, in order, undone or not."""
+        query = sa.select(events).where(events.c.workspace == self.workspace, events.c.event_id.in_(list(event_ids)))
+        with self.reading() as connection:
+            return [_event(row) for row in connection.execute(query.order_by(events.c.position)).mappings()]
 
     def last(self, kinds: str | Iterable[str], *, accept: Callable[[Event], bool] = lambda event: True) -> Event | None:
         """The newest event of these kinds that stands and that `accept` takes; reads back only as far as it must."""
@@ -168,23 +183,44 @@ class Ledger:
         """The last event that stands for each subject of a kind."""
         return {event.subject: event for event in self.events(kind, until=until)}
 
-    def standing(self, kind: str, *, until: int | None = None) -> pd.DataFrame:
-        """Events of a kind that were not undone, in order, without an object for each: for many of them.
+    def standing(
+        self, kinds: str | Iterable[str], *, since: int = 0, until: int | None = None, data: bool = False
+    ) -> pd.DataFrame:
+        """Events of one or more kinds that were not undone, in order, without an object for each: for many of them.
 
-        Columns position (int64), event_id, subject, verdict, reviewer, note.
+        Columns and arguments are those of `log`; an undo takes part only when it lies within `since` and `until`.
         """
-        columns = ("position", "event_id", "kind", "subject", "verdict", "reviewer", "note")
+        log = self.log(kinds, since=since, until=until, data=data)
+        return log[stands(log)].reset_index(drop=True)
+
+    def log(
+        self, kinds: str | Iterable[str], *, since: int = 0, until: int | None = None, data: bool = False
+    ) -> pd.DataFrame:
+        """Events of one or more kinds and all undo events, in order, as they were appended.
+
+        A reader that keeps what it has read asks only for what came after the last position that it saw: positions
+        grow in the order in which events become visible.
+
+        Args:
+            kinds: one kind or several.
+            since: only events after this position.
+            until: only events to this position, inclusive.
+            data: also the column `data`, one dict each.
+
+        Returns:
+            Columns position (int64), event_id, kind, subject, verdict, reviewer, note, time. `stands` says which of
+            the rows were not undone.
+        """
+        columns = (*COLUMNS, "data") if data else COLUMNS
+        wanted = sorted({"undo", *([kinds] if isinstance(kinds, str) else kinds)})
         query = sa.select(*(events.c[name] for name in columns)).order_by(events.c.position)
-        query = query.where(events.c.workspace == self.workspace, events.c.kind.in_([kind, "undo"]))
+        query = query.where(events.c.workspace == self.workspace, events.c.kind.in_(wanted))
+        query = query.where(events.c.position > since)
         if until is not None:
             query = query.where(events.c.position <= until)
         with self.reading() as connection:
             rows = [tuple(row) for row in connection.execute(query).all()]
-        frame = pd.DataFrame(rows, columns=list(columns)).astype({"position": np.int64})
-        undos = frame[frame["kind"] == "undo"]
-        undone = _undone(zip(undos["event_id"][::-1], undos["subject"][::-1], strict=True))
-        here = (frame["kind"] == kind) & ~frame["event_id"].isin(undone)
-        return frame[here].drop(columns="kind").reset_index(drop=True)
+        return pd.DataFrame(rows, columns=list(columns)).astype({"position": np.int64})
 
     def _position(self, connection: sa.Connection) -> int:
         query = sa.select(sa.func.max(events.c.position)).where(events.c.workspace == self.workspace)
@@ -195,7 +231,17 @@ def _event(row: Mapping[str, Any]) -> Event:
     return Event(**{key: value for key, value in row.items() if key != "workspace"})
 
 
-def _undone(undos: Iterable[tuple[str, str]]) -> set[str]:
+def stands(log: pd.DataFrame) -> np.ndarray:
+    """Which rows of a `Ledger.log` are events that were not undone, bool; undo events themselves never are."""
+    undo = (log["kind"] == "undo").to_numpy(bool)
+    if not undo.any():
+        return ~undo
+    latest = log[undo][::-1]
+    gone = taken_back(zip(latest["event_id"], latest["subject"], strict=True))
+    return ~undo & ~log["event_id"].isin(gone).to_numpy(bool)
+
+
+def taken_back(undos: Iterable[tuple[str, str]]) -> set[str]:
     """Ids of the events that are undone, from (event id, subject) of the undo events, the newest first."""
     gone: set[str] = set()
     for event_id, subject in undos:  # a later undo is settled before the event it speaks of, which may be an undo

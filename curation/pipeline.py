@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
+from curation import references
 from curation.engine import Progress, quiet
+from curation.errors import ArgumentError, CurationError
 from curation.exclusions import pairs_path
-from curation.files import read_table
+from curation.files import read_json, read_table
 from curation.workspace import Workspace
 
 MOST_TSNE = 20_000  # beyond, t-SNE takes hours and UMAP minutes
@@ -77,6 +79,129 @@ def run(
     return status(workspace) | {"set_aside": set_aside}
 
 
+def add_reference(
+    workspace: Workspace,
+    path: str | Path,
+    *,
+    name: str | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
+    """Compare `workspace` with another workspace, or with a folder of pictures, from the next search on.
+
+    A workspace is opened where it lies and never written to. A folder is read into a workspace of its own inside this
+    one, and the features that this workspace has are extracted from its pictures too; adding it again reads what has
+    changed.
+
+    Args:
+        name: of the reference set; the folder's name when None.
+
+    Returns:
+        reference (the name), path (of the workspace that holds it), images (usable ones), features (of this workspace
+        that it can be compared by), notes (those that it lacks, and what to do), set_aside (broken pictures).
+
+    Raises:
+        ArgumentError: `path` is no folder, or see `references.register`.
+        CurationError: there are no pictures in the folder.
+    """
+    path = Path(path).resolve()
+    if not path.is_dir():
+        raise ArgumentError(f"there is no folder {path}: give a workspace, or a folder of pictures")
+    if (path / "workspace.json").is_file():
+        return _comparable(workspace, references.register(workspace, path, name=name), {})
+    name = references.check_name(path.name if name is None else name)
+    place = references.inner(workspace, name)
+    if (there := references.paths(workspace).get(name, place)) != place:
+        raise ArgumentError(f"reference set {name!r} is {there}, not {path}: choose another name")
+    inner = Workspace.create(place, name=name, roots={"images": path})
+    return _read_reference(workspace, inner, name, workers, device, progress)
+
+
+def plant_probes(
+    workspace: Workspace,
+    *,
+    count: int = 60,
+    seed: int = 25,
+    workers: int | None = None,
+    device: str | None = None,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
+    """Make edited copies of this workspace's pictures, in place of earlier ones, for the next search to find.
+
+    Returns:
+        As `add_reference`; `images` are the probes.
+    """
+    from curation.duplicates import probes
+
+    pictures = probes.write(workspace, count=count, seed=seed, progress=progress) / "pictures"
+    place = references.inner(workspace, references.PROBES)
+    inner = Workspace(place) if place.is_dir() else Workspace.create(place, name="probes", roots={"images": pictures})
+    inner.meta["roots"] = {"images": pictures.as_posix()}  # they have moved if this workspace has
+    # The table has the classes of the originals by their real names; folders have what a file system allows.
+    table = {"layout": "table", "table": pictures.parent / "probes.parquet"}
+    return _read_reference(workspace, inner, references.PROBES, workers, device, progress, **table)
+
+
+def _read_reference(
+    workspace: Workspace,
+    inner: Workspace,
+    name: str,
+    workers: int | None,
+    device: str | None,
+    progress: Progress,
+    **layout: Any,
+) -> dict[str, Any]:
+    """Read the pictures of an inner workspace, extract the features that `workspace` has, and register it."""
+    from curation.images.ingest import read
+
+    summary = read(inner, workers=workers, progress=progress, **layout)
+    references.register(workspace, inner.path, name=name, probes=name == references.PROBES)
+    why = {}
+    for known in workspace.feature_names() if summary["ok"] else ():
+        try:
+            _extract_alike(workspace, inner, known, workers, device, progress)
+        except CurationError as error:
+            why[known] = str(error)
+    result = _comparable(workspace, name, why)
+    return result | {"notes": [*summary["notes"], *result["notes"]], "set_aside": summary["set_aside"]}
+
+
+def _extract_alike(
+    workspace: Workspace, inner: Workspace, name: str, workers: int | None, device: str | None, progress: Progress
+) -> None:
+    """Extract feature set `name` as `workspace` has it."""
+    from curation.features.backbones import load
+    from curation.features.extract import extract
+
+    recipe = read_json(workspace.path / "features" / name / "recipe.json")
+    if recipe["backbone"] == "given":
+        raise CurationError("they were made elsewhere; store those of the reference set's pictures in the same way")
+    if load(recipe["backbone"]).weights_sha256 != recipe["weights_sha256"]:
+        raise CurationError(
+            f"they were made with other weights ({recipe['weights']}) than those that can be fetched: run `extract "
+            f"{inner.path} --backbone {recipe['backbone']} --name {name} --weights FILE`"
+        )
+    options = {key: recipe[key] for key in ("backbone", "dtype", "batch_size", "shard_rows")}
+    extract(inner, name=name, **options, workers=workers, device=device, progress=progress)
+
+
+def _comparable(workspace: Workspace, name: str, why: Mapping[str, str]) -> dict[str, Any]:
+    """What a reference set can be compared by; `why` says of features that could not be made what the matter is."""
+    from curation.arrays import Features
+    from curation.duplicates.sources import counterpart
+
+    other, features, notes = references.open_image_source(workspace, name), [], []
+    for known in workspace.feature_names():
+        try:
+            counterpart(Features(workspace, known), other)
+            features.append(known)
+        except CurationError as error:
+            notes.append(f"reference set {name!r} cannot be compared by {known!r}: {why.get(known, error)}")
+    counts = {"images": len(other.usable()), "features": features, "notes": notes, "set_aside": 0}
+    return {"reference": name, "path": str(other.path), **counts}
+
+
 def status(workspace: Workspace) -> dict[str, Any]:
     """What a workspace holds, as counts and names."""
     result: dict[str, Any] = {"workspace": workspace.name, "path": str(workspace.path)}
@@ -88,6 +213,8 @@ def status(workspace: Workspace) -> dict[str, Any]:
     for what in ("feature", "cluster", "map", "split"):
         names = getattr(workspace, f"{what}_names")()
         result[f"{what}s".replace("features", "feature sets")] = ", ".join(names) or "none"
+    if names := list(references.paths(workspace)):
+        result["reference sets"] = ", ".join(names)
     pairs = pairs_path(workspace)
     result["pairs"] = read_table(pairs, columns=["image_a"]).num_rows if pairs.is_file() else 0
     result["decisions"] = workspace.ledger.count()

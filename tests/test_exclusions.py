@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from paired import build, say
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import EXCLUSIONS, exclusions
 from curation.ledger import Event
-from curation.workspace import IMAGES, PAIRS, Workspace
+from curation.workspace import Workspace
 
 
 @pytest.fixture
 def make(tmp_path):
     """make(sizes, pairs, status=): images of these (width, height), and pairs (a, b) or (a, b, {column: value})."""
 
-    def build(sizes, pairs=(), status=None) -> Workspace:
-        count = len(sizes)
+    def built(sizes, pairs=(), status=None) -> Workspace:
         folder = tmp_path / f"w{len(list(tmp_path.iterdir()))}"
-        workspace = Workspace.create(folder, roots={"images": tmp_path})
-        known = {"image_id": range(count), "status": status or ["ok"] * count}
-        known |= {"width": [w for w, _ in sizes], "height": [h for _, h in sizes]}
-        files.write_table(workspace.images_path, table(IMAGES, known, count))
-        store(workspace, pairs)
-        return workspace
+        columns = {"width": [w for w, _ in sizes], "height": [h for _, h in sizes]}
+        return build(folder, len(sizes), pairs, **columns, status=status or ["ok"] * len(sizes))
 
-    return build
-
-
-def table(schema: pa.Schema, known: dict, count: int) -> pa.Table:
-    columns = {
-        f.name: pa.array(known[f.name]).cast(f.type) if f.name in known else pa.nulls(count, f.type) for f in schema
-    }
-    return pa.table(columns, schema=schema)
-
-
-def store(workspace: Workspace, pairs) -> None:
-    rows = [
-        {"image_a": a, "image_b": b, "exact": False, "phash": 2, "phash_mirror": 30, "cosine": 0.97}
-        | {"decision": "duplicate"}
-        | (more[0] if more else {})
-        for a, b, *more in pairs
-    ]
-    names = ("image_a", "image_b", "exact", "phash", "phash_mirror", "cosine", "decision")
-    known = {name: [row[name] for row in rows] for name in names} if rows else {}
-    files.write_table(workspace.path / "duplicates" / "pairs.parquet", table(PAIRS, known, len(rows)))
-
-
-def say(workspace: Workspace, kind: str, subject: str, verdict: str, reviewer: str = "anna", note: str = "") -> Event:
-    event = Event(reviewer=reviewer, kind=kind, subject=subject, verdict=verdict, note=note)
-    workspace.ledger.append([event])
-    return event
+    return built
 
 
 def out(workspace: Workspace, **options) -> dict[int, str]:
@@ -106,6 +76,26 @@ def test_reasons_say_what_the_pair_rests_on(make):
         3: "near duplicate of image 0 (by rule: cosine 0.97)",
         4: "near duplicate of image 0 by way of image 3 (by rule: pHash 6, cosine 0.97)",
     }
+
+
+def test_measures_are_told_as_far_as_they_are_known(make):
+    pairs = [
+        (0, 1, {"phash": None, "phash_mirror": None, "cosine": None, "pixels": 3.14e7, "dssim": 0.2, "fc7": 12300.0}),
+        (0, 2, {"inliers": 41}),
+        (0, 3, {"inliers": 0, "phash": None, "phash_mirror": None, "cosine": None}),
+    ]
+    assert out(make(SAME, pairs)) == {
+        1: "near duplicate of image 0 (by rule: pixels 31.4e6, DSSIM 0.20, fc7 12.3e3)",
+        2: "near duplicate of image 0 (by rule: pHash 2, cosine 0.97, 41 matching points)",
+        3: "near duplicate of image 0 (by rule)",
+    }
+
+
+def test_a_contested_pair_keeps_both(make):
+    workspace = make(SAME, [(0, 1)])
+    say(workspace, "pair", "0-1", "duplicate")
+    say(workspace, "pair", "0-1", "different", reviewer="ben")
+    assert out(workspace) == out(workspace, duplicates="verdicts") == {}
 
 
 def test_only_duplicates_by_rule_count(make):
@@ -177,6 +167,14 @@ def test_ids_of_another_workspace(make):
     with pytest.raises(CurationError, match=r"pairs.parquet names image 6, but the workspace has 6 images"):
         exclusions(workspace)
     assert out(workspace, duplicates="ignore") == {}
+
+
+def test_pairs_of_an_earlier_version(make):
+    workspace = make(SAME, [(0, 1)])
+    path = workspace.path / "duplicates" / "pairs.parquet"
+    files.write_table(path, files.read_table(path).drop_columns(["reference", "dssim"]))
+    with pytest.raises(CurationError, match=r"lacks 2 of [0-9]+ columns \(dssim, reference\).*run `duplicates` again"):
+        exclusions(workspace)
 
 
 @pytest.mark.parametrize(("subject", "message"), [("6", "names image 6"), ("x", "'x', which is no image id")])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.ledger import Event, Ledger
+from curation.ledger import Event, Ledger, stands
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -105,6 +105,68 @@ def test_twenty_writers_at_once_lose_nothing(ledger):
     events = ledger.events()
     assert len(events) == len({e.event_id for e in events}) == 20 * 15 * 3
     assert [e.position for e in events] == sorted(e.position for e in events)
+
+
+def test_many_events_at_once_come_in_order_and_only_once(ledger, monkeypatch):
+    monkeypatch.setattr("curation.ledger.BATCH", 700)
+    events = [flag(i, event_id=f"many:{i}", data={"n": i}, note="né") for i in range(2000)]
+    last = ledger.append(events[:900])
+    assert ledger.append(events + events[-5:]) == ledger.position() > last
+    kept = ledger.events("flag")
+    assert [e.event_id for e in kept] == [e.event_id for e in events]
+    assert kept[1234].data == {"n": 1234}
+
+
+def test_a_bulk_is_kept_whole_or_not_at_all(ledger, monkeypatch):
+    monkeypatch.setattr("curation.ledger.BATCH", 2)
+    with pytest.raises(Exception, match=r"(?i)null"):
+        ledger.append([flag(1), flag(2), flag(3, note=None)])
+    assert ledger.count() == 0
+
+
+def test_standing_events_of_several_kinds_with_their_data(ledger):
+    pair = Event(reviewer="a", kind="pair", subject="1-2", verdict="duplicate", data={"k": [1]})
+    ledger.append([flag(1), pair, flag(2), Event(reviewer="a", kind="other", subject="x")])
+    frame = ledger.standing(["pair", "flag"], data=True)
+    assert frame["subject"].tolist() == ["1", "1-2", "2"]
+    assert frame["data"].tolist() == [{}, {"k": [1]}, {}]
+    assert ledger.standing("pair").columns.tolist() == [
+        *("position", "event_id", "kind", "subject", "verdict", "reviewer", "note", "time")
+    ]
+    assert ledger.standing("pair")["time"].tolist() == [pair.time]
+
+
+def test_a_reader_asks_only_for_what_is_new(ledger):
+    first = flag(1)
+    seen = ledger.append([first, flag(2)])
+    ledger.undo(first.event_id, reviewer="a")
+    then = ledger.append([flag(3)])
+    ledger.append([flag(4)])
+    new = ledger.log("flag", since=seen, until=then)
+    assert new["kind"].tolist() == ["undo", "flag"]
+    assert new["subject"].tolist() == [first.event_id, "3"]
+    assert stands(new).tolist() == [False, True]
+    assert ledger.standing("flag", since=seen)["subject"].tolist() == ["3", "4"]
+    assert len(ledger.log("flag", since=ledger.position())) == 0
+
+
+def test_events_by_their_ids(ledger):
+    events = [flag(1), flag(2), flag(3)]
+    ledger.append(events)
+    ledger.undo(events[0].event_id, reviewer="a")
+    found = ledger.named([events[2].event_id, events[0].event_id, "none"])
+    assert [e.subject for e in found] == ["1", "3"]
+
+
+def test_a_ledger_of_an_earlier_version_gets_its_indexes(tmp_path):
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    old = Ledger(url, "w")
+    old.append([flag(1)])
+    with old.engine.begin() as connection:
+        connection.exec_driver_sql("drop index events_by_position")
+    with Ledger(url, "w").reading() as connection:
+        names = connection.exec_driver_sql("select name from sqlite_master where type = 'index'").scalars().all()
+    assert "events_by_position" in names
 
 
 def test_workspaces_on_one_database_do_not_meet(postgres_url):

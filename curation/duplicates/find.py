@@ -1,194 +1,189 @@
-"""Search a workspace for pictures that show the same, and write one table of pairs."""
+"""Search a workspace, and its reference sets, for pictures that show the same, and write one table of pairs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import files
-from curation.arrays import Features
-from curation.duplicates import rule
-from curation.duplicates.measures import Compared, Cosine, Exact, Measure, PerceptualHash, usable
-from curation.duplicates.neighbours import unique_pairs
+from curation import references as reference_sets
+from curation.duplicates import rule, scopes, sources
+from curation.duplicates.comparison import Candidates, Comparison, Weighed, weigh
+from curation.duplicates.measures import Side
+from curation.duplicates.sources import Settings
 from curation.engine import Progress, default_workers, quiet
-from curation.errors import ArgumentError, CurationError
+from curation.errors import CurationError
 from curation.exclusions import pairs_path
-from curation.workspace import PAIRS, Workspace
-
-COLUMNS = ("class_name", "source_split", "status", "flat", "pixels", "phash", "phash_mirror")
-SCOPES = ("auto", "all", "class")
-ALL_UP_TO = 100_000
-GROUP = 1024
-FOUND_BY = ("exact", "phash", "phash_mirror", "cosine")
-_word = pa.dictionary(pa.int32(), pa.string())
+from curation.workspace import Workspace
 
 
 def find(
     workspace: Workspace,
     *,
+    metrics: Sequence[str] = ("phash", "cosine"),
     features: str | None = None,
     scope: str = "auto",
-    phash_radius: int = 8,
-    cosine_margin: float = 0.05,
-    neighbours: int = 30,
+    references: Sequence[str] | None = None,
+    top_k: int = 30,
+    radii: Mapping[str, float] | None = None,
+    cosine_margin: float = 0.03,
+    compare: str = "proposed",
+    geometry: bool = True,
     workers: int | None = None,
+    device: str | None = None,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """Find exact copies and near duplicates within the workspace, between its source splits too.
+    """Find exact copies and near duplicates within the workspace, between its splits, and against reference sets.
 
-    Every measure proposes pairs, every pair is then measured by all of them, and the rule (`curation.duplicates.rule`)
-    decides. Pairs that the rule finds next to impossible are counted and left out of the table. Writes
-    duplicates/pairs.parquet and its recipe; what people decided stays in the ledger.
+    Every measure that is asked for proposes pairs from its table of neighbours (`tables`); every pair is then measured
+    by all of them, checked by geometry where that could change anything, and the rule decides. Pairs that the rule
+    finds next to impossible are counted and left out, unless a published measure that was asked for has them within
+    its review radius. Writes duplicates/pairs.parquet and its recipe; what people decided stays in the ledger.
 
     Args:
-        features: feature set for cosine similarity; the first finished one when None, no cosine when there is none.
-        scope: where cosine looks: `all` pairs, inside each `class` (small classes are searched together), or `auto`:
-            `all` up to 100,000 images. The hashes always look everywhere.
-        phash_radius: Hamming distance, 0 to 16 bits, to which perceptual hashes propose a pair.
+        metrics: phash, pixels, fc7, dssim, cosine, or a feature set's name for cosine on it. Exact copies and the
+            distances of hashes always count.
+        features: feature set for cosine; the first finished one when None, no cosine when there is none.
+        scope: where features and pixels look: `all` pairs, inside each `class` (small classes are searched
+            together), only between different `splits` of the source, or `auto`: `all` up to 100,000 images, `class`
+            beyond. Hashes look everywhere, but for `splits`. Reference sets are always searched in full.
+        references: names of reference sets; all that are registered when None.
+        top_k: neighbours an image in every table, besides all that are within the radius; the most that hashes may
+            propose.
+        radii: by measure, the distance at which it proposes a pair, instead of 8 bits of pHash (0 to 16) and the
+            published review radii (`sources.REVIEWED`).
         cosine_margin: cosine proposes a pair that is this much more similar than the surroundings of one of the two.
-        neighbours: the most pairs that one measure may propose for one image, nearest first.
-        workers: threads for the products of features; the table is the same from any number.
+        compare: what DSSIM compares: pairs `proposed` by the other measures, all of a `class`, all of the most
+            `similar` classes by mean features, or those of a JSON file {class: [similar classes]}.
+        geometry: check pairs by local features.
+        workers: threads and processes; the table is the same from any number.
+        device: `cpu` or `cuda` for distances; the GPU when there is one and None is given.
 
     Returns:
-        images, pairs, pairs by decision and by measure, duplicates between source splits, pairs left out as
-        improbable, images that had more neighbours than they may have, flat images (compared for exact copies only),
-        notes, and set_aside: usable images that have no feature where features were used.
+        images, pairs, pairs by decision and by measure, duplicates between source splits, duplicates by reference set
+        (`against`), pairs left out as improbable, pairs checked by geometry, images that may have had more neighbours
+        than they could name, flat images (compared for exact copies only), notes, shards of tables with those computed
+        now, and set_aside: usable images that have no feature where features were used.
 
     Raises:
         ArgumentError: an impossible argument.
-        CurationError: no images yet, or the features asked for are missing, unfinished or corrupted.
+        CurationError: no images yet; the features asked for, or those that a measure needs, are missing, unfinished or
+            corrupted; the disk is full.
     """
-    _check(scope, phash_radius, neighbours)
-    images = workspace.images(COLUMNS)
-    feature_set, notes = _features(workspace, features)
-    settings = {
-        "features": feature_set.name if feature_set else None,
-        "scope": scope if scope != "auto" else "all" if len(images) <= ALL_UP_TO else "class",
-        "phash_radius": phash_radius,
-        "cosine_margin": cosine_margin,
-        "neighbours": neighbours,
-    }
-    measures = measures_of(images, feature_set, settings, workers or default_workers())
-    proposals = {measure.name: measure.propose(progress) for measure in measures}
-    a, b = unique_pairs(*(np.concatenate([getattr(p, side) for p in proposals.values()]) for side in "ab"))
-    table = _table(a, b, {measure.name: measure.compare(a, b, progress) for measure in measures})
-    kept = table.filter(pc.greater_equal(table["probability"], rule.WORTH_KEEPING))
-    summary = {
-        "images": _count(pc.equal(images["status"].cast(pa.string()), "ok")),
-        **_counts(kept, images["source_split"]),
-        "improbable": len(table) - len(kept),
-        "capped": {name: len(found.capped) for name, found in proposals.items()},
-        "flat": _count(images["flat"]),
-        "scope": settings["scope"],
-        "features": settings["features"],
-        "notes": notes,
-        "set_aside": sum(int((usable(images) & ~m.known).sum()) for m in measures if isinstance(m, Cosine)),
-    }
-    _write(workspace, kept, settings | {"images": len(images), "summary": summary}, feature_set)
-    return summary
-
-
-def _write(workspace: Workspace, pairs: pa.Table, recipe: dict[str, Any], features: Features | None) -> None:
-    made_from = {"workspace": workspace.id, "features_recipe": features.recipe_digest if features else None}
+    first = Side(workspace)
+    asked = {"top_k": top_k, "radii": radii, "cosine_margin": cosine_margin, "compare": compare, "geometry": geometry}
+    settings, notes = settings_of(first, metrics, features, scope, workers=workers, device=device, **asked)
+    sides, more = _sides(first, references)
+    found: dict[str, tuple[Candidates, Weighed]] = {}
+    own = None
+    for side in sides:
+        comparison = Comparison(first, side, settings, own=own)
+        candidates = comparison.candidates(progress)
+        own = own or comparison.cosine
+        found[side.name] = candidates, weigh(first, side, candidates, settings, progress)
+    pairs = pa.concat_tables([weighed.pairs for _, weighed in found.values()]).unify_dictionaries()
+    notes += [*more, *(note for candidates, _ in found.values() for note in candidates.notes)]
+    summary = _summary(first, settings, found, pairs) | {"notes": notes}
+    recipe = settings.recipe() | {"images": len(first), "references": _identity(sides[1:]), "summary": summary}
     path = pairs_path(workspace)
-    files.write_json(path.with_suffix(".json"), made_from | {"rule": rule.numbers()} | recipe)
+    files.write_json(path.with_suffix(".json"), {"workspace": workspace.id, "rule": rule.numbers()} | recipe)
     files.write_table(path, pairs)
+    tables = {_table_name(m, name): made for name, (c, _) in found.items() for m, made in c.tables.items()}
+    return summary | {"tables": tables}
 
 
-def measures_of(images: pa.Table, features: Features | None, settings: dict[str, Any], workers: int) -> list[Measure]:
-    """The measures that a search uses, in the order of their columns."""
-    neighbours = settings["neighbours"]
-    chosen: list[Measure] = [
-        Exact(images, neighbours=neighbours),
-        PerceptualHash(images, radius=settings["phash_radius"], neighbours=neighbours),
-    ]
-    if features:
-        groups = _by_class(images["class_name"]) if settings["scope"] == "class" else None
-        margin = settings["cosine_margin"]
-        options = {"groups": groups, "margin": margin, "neighbours": neighbours, "workers": workers}
-        chosen.append(Cosine(images, features, **options))
-    return chosen
+def settings_of(
+    first: Side,
+    metrics: Sequence[str] = ("phash", "cosine"),
+    features: str | None = None,
+    scope: str = "auto",
+    *,
+    top_k: int = 30,
+    radii: Mapping[str, float] | None = None,
+    cosine_margin: float = 0.03,
+    compare: str = "proposed",
+    geometry: bool = True,
+    workers: int | None = None,
+    device: str | None = None,
+) -> tuple[Settings, list[str]]:
+    """What `find` was asked to do, with the feature sets opened; and what to say of it. Raises as `find` does."""
+    scope, reach = scopes.resolve(scope, len(first)), sources.RADII | dict(radii or {})
+    sources.check(top_k, reach, compare)
+    chosen, named = sources.metrics_of(metrics, features, first.workspace)
+    vectors, notes = sources.cosine_features(first.workspace, named) if "cosine" in chosen else (None, [])
+    fc7 = sources.fc7_features(first.workspace) if "fc7" in chosen else None
+    similar = sources.similar_classes(first, compare, vectors) if "dssim" in chosen else None
+    workers = workers or default_workers()
+    made = vectors, fc7, scope, top_k, reach, cosine_margin, compare, similar, geometry, workers, device
+    return Settings(chosen, *made), notes
 
 
-def _check(scope: str, phash_radius: int, neighbours: int) -> None:
-    if scope not in SCOPES:
-        raise ArgumentError(f"unknown scope {scope!r}: choose one of {', '.join(SCOPES)}")
-    if not 0 <= phash_radius <= 16:
-        raise ArgumentError(f"a pHash radius of {phash_radius} bits cannot be searched: choose 0 to 16")
-    if neighbours < 1:
-        raise ArgumentError(f"{neighbours} neighbours an image leave no pairs: choose 1 or more")
-
-
-def _features(workspace: Workspace, name: str | None) -> tuple[Features | None, list[str]]:
-    """The features to use, and what to say where there are none."""
-    if name is not None:
-        return Features(workspace, name).verify(), []
-    notes = []
-    for known in workspace.feature_names():
+def _sides(first: Side, chosen: Sequence[str] | None) -> tuple[list[Side], list[str]]:
+    """The workspace itself, then its reference sets in byte order of names; and what to say of those out of reach."""
+    workspace, notes = first.workspace, []
+    if chosen is None:
+        there, gone = reference_sets.listing(workspace), reference_sets.missing(workspace)
+        notes = [f"{reason} Nothing was compared with it." for reason in gone.values()]
+    else:
+        names = sorted(set(chosen), key=str.encode)
+        there = {name: reference_sets.open_image_source(workspace, name) for name in names}
+    sides = [first]
+    for name, other in there.items():
         try:
-            return Features(workspace, known).verify(), notes
+            sides.append(Side(other, name))
         except CurationError as error:
-            notes.append(f"features {known!r} were not used: {error}")
-    return None, [*notes, "no features: only hashes were compared; run `extract`, then this again, to find more"]
+            notes.append(f"reference set {name!r} was not compared: {error}")
+    return sides, notes
 
 
-def _by_class(names: pa.ChunkedArray) -> list[np.ndarray]:
-    """Ids by class, in byte order of names; classes are put together until a group has `GROUP` images."""
-    words = names.combine_chunks()
-    words = words if pa.types.is_dictionary(words.type) else words.dictionary_encode()
-    known = np.array([word.encode() for word in words.dictionary.to_pylist()], object)
-    place = np.empty(len(known), np.int64)
-    place[np.argsort(known, kind="stable")] = np.arange(len(known))
-    codes = place[words.indices.to_numpy()]
-    sizes = np.bincount(codes, minlength=len(known))
-    group, filled = np.empty(len(known), np.int64), 0
-    number = 0
-    for code, size in enumerate(sizes.tolist()):
-        group[code] = number
-        filled += size
-        if filled >= GROUP:
-            number, filled = number + 1, 0
-    of_image = group[codes]
-    order = np.argsort(of_image, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(of_image[order])) + 1)
+def _identity(sides: list[Side]) -> dict[str, Any]:
+    return {side.name: reference_sets.state(side.workspace) for side in sides}
 
 
-def _table(a: np.ndarray, b: np.ndarray, compared: dict[str, Compared]) -> pa.Table:
-    values = {name: value for one in compared.values() for name, value in one.values.items()}
-    values["exact"] = values["exact"] == 1
-    chances = rule.probability(values["exact"], {name: one.margin for name, one in compared.items()})
-    columns = {"image_a": a, "image_b": b, **values, "probability": chances}
-    arrays = {name: pa.array(value, from_pandas=True) for name, value in columns.items()}
-    arrays["decision"] = pa.DictionaryArray.from_arrays(rule.decide(chances).astype(np.int32), list(rule.DECISIONS))
-    arrays["found_by"] = _found_by({name: hit for one in compared.values() for name, hit in one.found.items()})
-    absent = pa.nulls(len(a))
-    return pa.table({f.name: arrays.get(f.name, absent).cast(f.type) for f in PAIRS}, schema=PAIRS)
+def _table_name(measure: str, reference: str) -> str:
+    return f"{measure}@{reference}" if reference else measure
 
 
-def _found_by(found: dict[str, np.ndarray]) -> pa.DictionaryArray:
-    """Columns of the measures that call each pair close, joined by '+'."""
-    names = list(found)
-    bits = sum(hit.astype(np.int64) << i for i, hit in enumerate(found.values()))
-    words = ["+".join(name for i, name in enumerate(names) if code >> i & 1) for code in range(1 << len(names))]
-    used, codes = np.unique(bits, return_inverse=True)
-    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array([words[code] for code in used], pa.string()))
+def _summary(
+    first: Side, settings: Settings, found: Mapping[str, tuple[Candidates, Weighed]], pairs: pa.Table
+) -> dict[str, Any]:
+    inside = found[""][0]
+    return {
+        "images": _count(pc.equal(first.images["status"].cast(pa.string()), "ok")),
+        **_counts(pairs, first.images["source_split"], settings.metrics),
+        "against": {name: _decided(weighed.pairs) for name, (_, weighed) in found.items() if name},
+        "improbable": sum(weighed.improbable for _, weighed in found.values()),
+        "checked": sum(weighed.checked for _, weighed in found.values()),
+        "capped": inside.capped,
+        "flat": _count(first.images["flat"]),
+        "scope": settings.scope,
+        "features": settings.features.name if settings.features else None,
+        "set_aside": inside.set_aside,
+    }
 
 
-def _counts(pairs: pa.Table, source_split: pa.ChunkedArray) -> dict[str, Any]:
+def _counts(pairs: pa.Table, source_split: pa.ChunkedArray, metrics: Sequence[str]) -> dict[str, Any]:
     """Pairs by decision and by measure, and those that the rule calls duplicates between two splits of the source."""
-    decision = pairs["decision"].cast(pa.string())
     found = pairs["found_by"].cast(pa.string())
-    apart = pc.not_equal(*(source_split.take(pairs[side]).cast(pa.string()) for side in ("image_a", "image_b")))
-    duplicate = pc.equal(decision, "duplicate")
+    names = ("exact", "phash", "phash_mirror", *(name for name in metrics if name != "phash"))
+    inside = pairs.filter(pc.equal(pairs["reference"].cast(pa.string()), ""))
+    split = source_split.cast(pa.string())
+    apart = pc.not_equal(*(split.take(inside[side]) for side in ("image_a", "image_b")))
+    duplicate = pc.equal(inside["decision"].cast(pa.string()), "duplicate")
     return {
         "pairs": len(pairs),
-        **{name: _count(pc.equal(decision, name)) for name in rule.DECISIONS},
-        "found_by": {m: _count(pc.match_substring_regex(found, rf"(^|\+){m}($|\+)")) for m in FOUND_BY},
+        **_decided(pairs),
+        "found_by": {m: _count(pc.match_substring_regex(found, rf"(^|\+){m}($|\+)")) for m in names},
         "duplicates_between_splits": _count(pc.and_(duplicate, apart)),
     }
+
+
+def _decided(pairs: pa.Table) -> dict[str, int]:
+    decision = pairs["decision"].cast(pa.string())
+    return {name: _count(pc.equal(decision, name)) for name in rule.DECISIONS}
 
 
 def _count(mask: pa.ChunkedArray) -> int:

@@ -33,12 +33,13 @@ class Band:
         return [sum(1 << bit for bit in bits) for bits in chosen]
 
 
-def bands(count: int, radius: int) -> list[Band]:
+def bands(count: int, radius: int, queries: int | None = None) -> list[Band]:
     """Cut 64 bits into bands such that two hashes within `radius` agree closely enough in at least one of them.
 
     With B bands and radius = q B + a, one of the first a + 1 bands differs in at most q bits, or one of the others in
     at most q - 1 (M. Norouzi, A. Punjani and D. Fleet, Fast Search in Hamming Space with Multi-Index Hashing, CVPR
-    2012, section 3.1). B is the number that makes the expected work on `count` hashes least.
+    2012, section 3.1). B is the number that makes the expected work of `queries` (`count` when None) among `count`
+    hashes least.
     """
 
     def cut(number: int) -> list[Band]:
@@ -47,14 +48,15 @@ def bands(count: int, radius: int) -> list[Band]:
         radii = [near if i <= rest else near - 1 for i in range(number)]
         return [Band(edges[i], edges[i + 1] - edges[i], radii[i]) for i in range(number) if radii[i] >= 0]
 
-    return min((cut(n) for n in range(-(-BITS // _MAX_WIDTH), 17)), key=lambda chosen: _work(chosen, count))
+    looks = count if queries is None else queries
+    return min((cut(n) for n in range(-(-BITS // _MAX_WIDTH), 17)), key=lambda chosen: _work(chosen, count, looks))
 
 
-def _work(chosen: list[Band], count: int) -> float:
+def _work(chosen: list[Band], count: int, queries: int) -> float:
     """Expected work of a search among `count` hashes, in looks at one candidate or one bucket."""
     # A probe of a bucket costs about as much as a look at one candidate in it; each pattern has a fixed cost too.
     probes = [(sum(comb(b.width, n) for n in range(b.radius + 1)), b.width) for b in chosen]
-    return sum(p * (1_000 + count * (1 + count / 2**width)) for p, width in probes)
+    return sum(p * (1_000 + queries * (1 + count / 2**width)) for p, width in probes)
 
 
 def within(
@@ -78,25 +80,41 @@ def within(
     """
     alone = queries is None
     queries = targets if queries is None else queries
-    chosen = bands(max(len(targets), len(queries)), radius)
-    total = sum(len(band.flips()) for band in chosen)
-    done = 0
-    for number, band in enumerate(chosen):
-        bucket = _Buckets(queries, targets, band)
-        for flip in band.flips():
-            for i, j in bucket.candidates(flip, block):
-                if alone:
-                    ahead = i < j
-                    i, j = i[ahead], j[ahead]
-                different = queries[i] ^ targets[j]
-                distance = np.bitwise_count(different)
-                close = np.flatnonzero(distance <= radius)
-                # A pair that an earlier band has found already is left to that band.
-                close = close[_new(different[close], chosen[:number])]
-                if len(close):
-                    yield i[close], j[close], distance[close]
-            done += 1
-            progress(done, total, "perceptual hashes")
+    index = Index(targets, radius=radius, queries=len(queries))
+    yield from index.search(queries, ahead=alone, block=block, progress=progress)
+
+
+class Index:
+    """Hashes in buckets by each band, to be searched many times."""
+
+    def __init__(self, targets: np.ndarray, *, radius: int, queries: int) -> None:
+        """`targets`: uint64 (N,); `queries`: how many are asked for at a time, which decides on the bands."""
+        self.targets, self.radius = targets, radius
+        self.bands = bands(max(len(targets), queries), radius, queries)
+        self.buckets = [_Buckets(targets, band) for band in self.bands]
+
+    def search(
+        self, queries: np.ndarray, *, ahead: bool = False, block: int = 2_000_000, progress: Progress = quiet
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Pieces as of `within`; only pairs i < j where `ahead`."""
+        total = sum(len(band.flips()) for band in self.bands)
+        done = 0
+        for number, (band, bucket) in enumerate(zip(self.bands, self.buckets, strict=True)):
+            probes = _Probes(band.of(queries))
+            for flip in band.flips():
+                for i, j in bucket.candidates(probes, flip, block):
+                    if ahead:
+                        apart = i < j
+                        i, j = i[apart], j[apart]
+                    different = queries[i] ^ self.targets[j]
+                    distance = np.bitwise_count(different)
+                    close = np.flatnonzero(distance <= self.radius)
+                    # A pair that an earlier band has found already is left to that band.
+                    close = close[_new(different[close], self.bands[:number])]
+                    if len(close):
+                        yield i[close], j[close], distance[close]
+                done += 1
+                progress(done, total, "perceptual hashes")
 
 
 def _new(different: np.ndarray, earlier: list[Band]) -> np.ndarray:
@@ -106,22 +124,26 @@ def _new(different: np.ndarray, earlier: list[Band]) -> np.ndarray:
     return fresh
 
 
+class _Probes:
+    """Queries sorted by one band: neighbouring probes then read neighbouring buckets."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.queries = np.argsort(values, kind="stable")
+        self.values = values[self.queries]
+
+
 class _Buckets:
     """Targets sorted by one band, and where each value of the band begins."""
 
-    def __init__(self, queries: np.ndarray, targets: np.ndarray, band: Band) -> None:
+    def __init__(self, targets: np.ndarray, band: Band) -> None:
         values = band.of(targets)
         self.targets = np.argsort(values, kind="stable")
         self.starts = np.zeros((1 << band.width) + 1, np.int64)
         np.cumsum(np.bincount(values, minlength=1 << band.width), out=self.starts[1:])
-        values = band.of(queries)
-        # Neighbouring probes then read neighbouring buckets.
-        self.queries = np.argsort(values, kind="stable")
-        self.values = values[self.queries]
 
-    def candidates(self, flip: int, block: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def candidates(self, probes: _Probes, flip: int, block: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Pairs whose bands differ in exactly the bits of `flip`, at most about `block` at a time."""
-        probe = self.values ^ flip
+        probe = probes.values ^ flip
         low, size = self.starts[probe], self.starts[probe + 1] - self.starts[probe]
         hit = np.flatnonzero(size)
         low, size = low[hit], size[hit]
@@ -133,7 +155,7 @@ class _Buckets:
             n = size[begin:end]
             offset = np.arange(ends[end - 1] - before) - np.repeat(ends[begin:end] - n - before, n)
             yield (
-                np.repeat(self.queries[hit[begin:end]], n),
+                np.repeat(probes.queries[hit[begin:end]], n),
                 self.targets[np.repeat(low[begin:end], n) + offset],
             )
             begin = end

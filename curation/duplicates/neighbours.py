@@ -1,35 +1,128 @@
-"""Nearest neighbours: exact cosine top-k in blocks of bounded memory, and a limit on how many an image may have."""
+"""Nearest neighbours: exact top-k and radius search in blocks of bounded memory, and a limit on how many to keep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from curation.duplicates.ranking import Ranking
 from curation.engine import Progress, quiet
-
-ROWS = 1024
-COLUMNS = 8192
+from curation.errors import ArgumentError
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1, float32, in place where they are float32 already."""
-    vectors = np.asarray(vectors, np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
-    return vectors
+class Near(NamedTuple):
+    """Neighbours of images, sorted by query, then distance, then target; an image is never its own neighbour.
+
+    Attributes:
+        query, target: ids, int64 (P,).
+        distance: float64 (P,), in the measure's own unit, smaller is closer.
+    """
+
+    query: np.ndarray
+    target: np.ndarray
+    distance: np.ndarray
+
+
+def near(
+    queries: np.ndarray,
+    query_ids: np.ndarray,
+    targets: np.ndarray,
+    target_ids: np.ndarray,
+    *,
+    metric: str = "cosine",
+    k: int = 30,
+    radius: float | None = None,
+    same: bool,
+    workers: int = 1,
+    device: str | None = None,
+    progress: Progress = quiet,
+) -> Near:
+    """The k nearest targets of every query, and all within `radius`; exact, the same from any number of workers.
+
+    Membership and order are those of distances in float64, ties by id. Candidates come from products in low precision
+    (`curation.duplicates.candidates`), on the device; they are ranked on the CPU (`curation.duplicates.ranking`), so
+    that a GPU gives the same table. Beside the vectors this needs 0.6 GB and 100 MB a worker, however many there are.
+
+    Args:
+        queries, targets: float32 (Q, D) and (T, D), of any length, finite; memory maps are not read in whole.
+        query_ids, target_ids: integers (Q,) and (T,), unique, in any order.
+        metric: "cosine" (1 - similarity, 1 where a row is zero; accurate to (D / 4 + 8) / 2**24, and where closer
+            than a hundred times that, or not told apart by it, to 1e-15) or "squared" (Euclidean distance, squared; in
+            float64).
+        k: neighbours a query; 0 for the radius alone.
+        same: whether ids are of one set: an image is not its own neighbour.
+        workers: threads.
+        device: "cpu" or "cuda"; by default the first of "cuda" and "cpu" that is there.
+
+    Raises:
+        ArgumentError: unknown metric, neither k nor radius, shapes that do not fit, or rows that are not finite or
+            too long or short to be multiplied in float32.
+    """
+    queries, targets = (np.ascontiguousarray(rows, np.float32) for rows in (queries, targets))
+    query_ids, target_ids = (np.asarray(ids, np.int64) for ids in (query_ids, target_ids))
+    _check(queries, targets, (query_ids, target_ids), metric, k, radius)
+    if not len(queries) or not len(targets) or not queries.shape[1]:
+        return Near(*np.zeros((2, 0), np.int64), np.zeros(0))
+    from curation.duplicates.search import Search, index_of, lengths, threads
+
+    with threads(workers) as pool:
+        norms = lengths(targets, pool)
+        some = np.arange(len(targets))
+        if radius is None:
+            some = some[~surplus(targets, norms, target_ids, k + 1)]
+        limit = -np.inf if radius is None else radius
+        ranking = Ranking(targets, target_ids, norms, metric == "squared", k, limit)
+        own = index_of(query_ids, target_ids) if same else np.full(len(queries), -1)
+        search = Search(ranking, queries, lengths(queries, pool), own, device)
+        found = search.run(some, pool, workers, progress)
+    counts = [len(part.row) for part in found]
+    row, place, distance = (np.concatenate(column) for column in zip(*found, strict=True))
+    row += np.repeat(np.arange(len(found)) * search.step, counts)
+    # Queries come in the order of their ids, whatever their order here.
+    order = np.argsort(query_ids[row], kind="stable")
+    return Near(query_ids[row[order]], target_ids[place[order]], distance[order])
+
+
+def _check(queries: np.ndarray, targets: np.ndarray, ids: tuple, metric: str, k: int, radius: float | None) -> None:
+    if metric not in ("cosine", "squared"):
+        raise ArgumentError(f'there is no metric "{metric}"; there are "cosine" and "squared"')
+    if k < 0 or (k == 0 and radius is None):
+        raise ArgumentError(f"k is {k} and there is no radius; give one of them")
+    if queries.ndim != 2 or targets.ndim != 2 or queries.shape[1] != targets.shape[1]:
+        raise ArgumentError(f"queries of shape {queries.shape} cannot be compared with targets of {targets.shape}")
+    for rows, numbers in zip((queries, targets), ids, strict=True):
+        if numbers.shape != rows.shape[:1]:
+            raise ArgumentError(f"there are {len(rows):,} rows, but ids of shape {numbers.shape}")
+
+
+def surplus(rows: np.ndarray, norms: np.ndarray, ids: np.ndarray, most: int) -> np.ndarray:
+    """Rows that have `most` identical rows of smaller id, so that they are nobody's neighbour; bool (N,).
+
+    Args:
+        rows: float32 (N, D).
+        norms: their lengths: only rows of equal length are compared.
+    """
+    order = np.lexsort((ids, norms))
+    result = np.zeros(len(rows), bool)
+    edges = np.flatnonzero(np.diff(norms[order], prepend=np.nan, append=np.nan))
+    for start, end in pairwise(edges.tolist()):
+        if end - start > most:
+            group = order[start:end]
+            whole = np.ascontiguousarray(rows[group]).view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))
+            _, kind = np.unique(whole.ravel(), return_inverse=True)
+            result[group] = rank(kind) >= most
+    return result
 
 
 def cosine_top(
     vectors: np.ndarray, k: int, *, workers: int = 1, progress: Progress = quiet
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k most similar other rows of every row, exactly; the same bytes from any number of workers.
+    """The k most similar other rows of every row, exactly.
 
     Args:
-        vectors: float32 (N, D), rows of length 1.
-        k: neighbours a row, at most N - 1.
-        workers: threads, each with one BLAS thread: a product's last digits depend on how BLAS divides it.
+        vectors: float32 (N, D).
 
     Returns:
         (indices, similarities): int32 and float32, both (N, min(k, N - 1)), most similar first, ties by index.
@@ -38,52 +131,16 @@ def cosine_top(
     k = min(k, count - 1)
     if k < 1:
         return np.zeros((count, 0), np.int32), np.zeros((count, 0), np.float32)
-    indices, similarities = np.empty((count, k), np.int32), np.empty((count, k), np.float32)
-    starts = range(0, count, ROWS)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, (start, found) in enumerate(_ordered(pool, lambda s: _top_of_block(vectors, s, k), starts, workers)):
-            indices[start : start + ROWS], similarities[start : start + ROWS] = found
-            progress(done + 1, len(starts), "feature cosine")
-    return indices, similarities
+    ids = np.arange(count)
+    found = near(vectors, ids, vectors, ids, k=k, same=True, workers=workers, progress=progress)
+    return found.target.reshape(count, k).astype(np.int32), (1 - found.distance).reshape(count, k).astype(np.float32)
 
 
-def _ordered(pool: ThreadPoolExecutor, function, starts: range, workers: int) -> Iterator[tuple[int, tuple]]:
-    """(start, function(start)) for every start; few under way at once, so that stopping is quick."""
-    waiting = []
-    for start in starts:
-        waiting.append((start, pool.submit(function, start)))
-        if len(waiting) > workers:
-            first, future = waiting.pop(0)
-            yield first, future.result()
-    for first, future in waiting:
-        yield first, future.result()
-
-
-def _top_of_block(vectors: np.ndarray, start: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    rows = vectors[start : start + ROWS]
-    best: tuple[np.ndarray, ...] = (np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
-    least = np.full(len(rows), -np.inf, np.float32)
-    for begin in range(0, len(vectors), COLUMNS):
-        block = rows @ vectors[begin : begin + COLUMNS].T
-        own = np.arange(len(rows)) + start - begin
-        inside = (own >= 0) & (own < block.shape[1])
-        block[np.flatnonzero(inside), own[inside]] = -np.inf
-        if not begin and block.shape[1] > k:
-            # Lets the k-th best through together with all that tie with it.
-            least = np.nextafter(np.partition(block, -k, axis=1)[:, -k], np.float32(-np.inf))
-        row, column = np.nonzero(block > least[:, None])
-        new = (row, (column + begin).astype(np.int32), block[row, column])
-        best = _best(*(np.concatenate(pair) for pair in zip(best, new, strict=True)), k)
-        full = np.bincount(best[0], minlength=len(rows)) == k
-        least[full] = best[2][np.cumsum(np.bincount(best[0], minlength=len(rows)))[full] - 1]
-    return best[1].reshape(len(rows), k), best[2].reshape(len(rows), k)
-
-
-def _best(row: np.ndarray, column: np.ndarray, value: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
-    """The k largest values of each row, in order of row, falling value and rising column."""
-    order = np.lexsort((column, -value, row))
-    kept = order[rank(row[order]) < k]
-    return row[kept], column[kept], value[kept]
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1, float32, in place where they are float32 already."""
+    vectors = np.asarray(vectors, np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    return vectors
 
 
 def closest(a: np.ndarray, b: np.ndarray, distance: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,121 +2,243 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from curation import exclusions
-from curation.duplicates.rule import DECISIONS
+from curation import exclusions, judgements, leases
+from curation.duplicates import found
+from curation.duplicates.court import CONTESTED, Court, court
 from curation.errors import ArgumentError
-from curation.workspace import PAIRS, Workspace
+from curation.judgements import VERDICTS
+from curation.workspace import Workspace
 
-ORDERS = ("uncertain", "closest")
-VERDICTS = ("duplicate", "related", "different", "unsure")
+OTHERS = pa.list_(pa.struct({"reviewer": pa.string(), "verdict": pa.string(), "note": pa.string()}))
+_SAID = {"verdict": pa.string(), "reviewer": pa.string(), "note": pa.string()}
+RULED = pa.schema([*found.SCHEMA, *_SAID.items(), ("reviewers", pa.int32()), ("final", pa.bool_())])
+
+
+class Served(NamedTuple):
+    """Pairs for one person to judge now.
+
+    Attributes:
+        pairs: as `queue` gives them, leased to the person.
+        pending: pairs of the queue that this person may still judge, those leased to others too.
+        total: pairs that the filters leave, decided or not.
+    """
+
+    pairs: pa.Table
+    pending: int
+    total: int
 
 
 def queue(
     workspace: Workspace,
     *,
+    reviewer: str,
     order: str = "uncertain",
-    decided: bool = False,
-    between_splits: bool = False,
+    measure: str | None = None,
     class_name: str | None = None,
-    decisions: tuple[str, ...] = DECISIONS,
+    sets: Sequence[str] | None = None,
+    subjects: Collection[str] | None = None,
+    probes: bool = True,
+    contested: bool = False,
     until: int | None = None,
 ) -> pa.Table:
-    """Pairs to look at, those without a verdict first.
+    """Pairs that a person may still judge: too few people have judged them, and this one has not.
+
+    Nobody sees what others said, except where a contested pair is adjudicated. Planted probes stand between the other
+    pairs at a steady rate, at places decided by lot.
 
     Args:
-        order: `uncertain`: closest to undecided first (probability nearest to 0.5); `closest`: most probable first.
-            Ties go by image ids.
-        decided: also pairs that have a verdict, after the others, the latest verdict first; those too that the last
-            search did not find again.
-        between_splits: only pairs between two splits of the source.
+        order: `uncertain`: probability nearest to one half first; `distance`: most probable first; `class`: class by
+            class; `measure`: nearest first in the measure named; `splits`: pairs between two sets first. Ties go by
+            probability nearest to one half (class, splits), then by image ids.
+        measure: with the order `measure`, one of `orders.MEASURES`; pairs at which it did not look come last.
         class_name: only pairs with an image of this class.
-        decisions: only pairs for which the rule decided one of these.
+        sets: only pairs between these two sets (splits of the source or reference sets), or within one set.
+        subjects: only pairs with these subjects of the ledger.
+        probes: whether planted probes are mixed in.
+        contested: instead, the pairs on which people disagree and nobody has adjudicated.
         until: take verdicts only to this position of the ledger.
 
     Returns:
-        The columns of the pairs table, then class_a, class_b, split_a, split_b (words), verdict, reviewer and note
-        (null where no person decided). Without rows when no search was made.
+        Schema `found.SCHEMA`: the columns of the pairs table, class_a, class_b, set_a, set_b and the ledger's subject;
+        when contested, also verdicts: a list of reviewer, verdict and note, in the order in which they were given.
 
     Raises:
-        ArgumentError: unknown order or decision.
+        ArgumentError: unknown order, measure or number of sets.
         CurationError: the pairs or a verdict name images that the workspace does not have.
     """
-    if order not in ORDERS:
-        raise ArgumentError(f"unknown order {order!r}: choose one of {', '.join(ORDERS)}")
-    if unknown := sorted(set(decisions) - set(DECISIONS)):
-        raise ArgumentError(f"unknown decision {unknown[0]!r}: choose from {', '.join(DECISIONS)}")
-    pairs = _joined(workspace, until)
-    keep = pairs["decision"].isin(decisions) | pairs["decision"].isna()
-    if not decided:
-        keep &= pairs["verdict"].isna()
-    pairs = _described(workspace, pairs[keep])
-    if between_splits:
-        pairs = pairs[pairs["split_a"] != pairs["split_b"]]
-    if class_name is not None:
-        pairs = pairs[(pairs["class_a"] == class_name) | (pairs["class_b"] == class_name)]
-    pairs = pairs.iloc[_order(pairs, order)].drop(columns="position")
-    return _table(pairs)
+    now = court(workspace, until=until)
+    options = {"order": order, "measure": measure, "class_name": class_name, "sets": sets}
+    options |= {"subjects": subjects, "probes": probes}
+    return _table(now, _chosen(now, reviewer, contested=contested, **options)[0], contested)
 
 
-def counts(workspace: Workspace, *, until: int | None = None) -> dict[str, Any]:
-    """How far people have come.
+def serve(workspace: Workspace, *, reviewer: str, count: int, minutes: float | None = None, **options: Any) -> Served:
+    """The first `count` pairs of a person's queue that nobody else holds, leased to that person.
+
+    Only these rows are made, so that it takes milliseconds however long the queue is.
+
+    Args:
+        minutes: how long they are kept for this person; the workspace's policy `lease` when None.
+        options: of `queue`, but `until`.
+    """
+    now, contested = court(workspace), options.get("contested", False)
+    minutes = float(now.policies["lease"]) if minutes is None else minutes
+    while True:
+        rows, wanted = _chosen(now, reviewer, **options)
+        subjects = now.found.table["subject"].combine_chunks().take(pa.array(rows))
+        slots = _room(now, reviewer, rows, contested)
+        granted = leases.take(workspace, reviewer, subjects, count, minutes=minutes, slots=slots)
+        # Somebody may have judged a pair, and so given it back, after the queue was made and before it was leased.
+        before, now = now, court(workspace)
+        names = subjects.take(pa.array(granted)).to_pylist()
+        lost = [] if now is before else _lost(workspace, before, now, reviewer, rows[granted], names, contested)
+        if not lost:
+            return Served(_table(before, rows[granted], contested), len(rows), int(wanted.sum()))
+        leases.release(workspace, reviewer, lost)
+
+
+def counts(workspace: Workspace, *, reviewer: str | None = None, until: int | None = None) -> dict[str, Any]:
+    """How far people have come; planted probes are not counted.
+
+    Args:
+        reviewer: also tell what is left for this person.
+        until: take verdicts only to this position of the ledger.
 
     Returns:
-        pairs (of the last search), left (of them, without a verdict), decided (verdicts that stand), verdicts by
-        kind, verdicts by reviewer, and overruled (verdicts that differ from what the rule decided).
+        pairs (of the last search), left (of them, that lack a verdict), second (of those, that have one and need
+        another), yours (left for `reviewer`), decided (settled), then duplicate, related, different, unsure and
+        contested, final (adjudicated), overruled (settled otherwise than the rule decided), double_review (the share
+        that two people judge) and by_reviewer (verdicts that stand).
     """
-    pairs = _joined(workspace, until)
-    said = pairs[pairs["verdict"].notna()]
-    rule, person = said["decision"] == "duplicate", said["verdict"] == "duplicate"
+    now = court(workspace, until=until)
+    size = len(now.found.keys)
+    real, open_ = ~now.found.probe, now.open() & ~now.found.probe
+    settled = (now.status >= 0) & ~now.probe
+    rule = np.zeros(len(now.status), bool)
+    rule[:size] = now.found.is_word("decision", "duplicate")
+    kinds = {word: int(((now.status == code) & settled).sum()) for code, word in enumerate(VERDICTS)}
+    mine = {} if reviewer is None else {"yours": int((open_ & ~now.judged(reviewer)).sum())}
     return {
-        "pairs": int(pairs["decision"].notna().sum()),
-        "left": int((pairs["decision"].notna() & pairs["verdict"].isna()).sum()),
-        "decided": len(said),
-        **{verdict: int((said["verdict"] == verdict).sum()) for verdict in VERDICTS},
-        "overruled": int((rule != person).sum()),
-        "by_reviewer": {str(name): int(n) for name, n in said["reviewer"].value_counts().sort_index().items()},
+        "pairs": int(real.sum()),
+        "left": int(open_.sum()),
+        "second": int((open_ & (now.people[:size] > 0)).sum()),
+        **mine,
+        "decided": int(settled.sum()),
+        **kinds,
+        "contested": int(((now.status == CONTESTED) & ~now.probe).sum()),
+        "final": int((now.final & ~now.probe).sum()),
+        "overruled": int((settled & (rule != (now.status == VERDICTS.index("duplicate")))).sum()),
+        "double_review": float(now.policies["double-review"]),
+        "by_reviewer": _by_reviewer(now),
     }
 
 
-def _joined(workspace: Workspace, until: int | None) -> pd.DataFrame:
-    """Pairs of the table and pairs with a verdict, by image ids; nulls on the side that has none."""
-    pairs = exclusions.read_pairs(workspace)
-    said = exclusions.verdicts(workspace, until=until).drop(columns="event_id")
-    return pairs.merge(said, how="outer", on=["image_a", "image_b"], sort=True)
+def ruled(workspace: Workspace, *, until: int | None = None) -> pa.Table:
+    """Every pair that was found or judged, probes left out, with what people settled: schema `RULED`.
+
+    verdict, reviewer, note, reviewers and final are those of `exclusions.verdicts`, null where nobody judged. Found
+    pairs come first, in the order of the pairs table, then judged pairs that the last search did not find.
+    """
+    pairs = found.found(workspace).table
+    said = pa.Table.from_pandas(exclusions.verdicts(workspace, until=until), preserve_index=False)
+    said = said.select(["image_a", "image_b", "reference", "verdict", "reviewer", "note", "reviewers", "final"])
+    said = said.append_column("subject", judgements.subjects(said["image_a"], said["image_b"], said["reference"]))
+    found_too = pc.is_in(said["subject"], pairs["subject"].combine_chunks())
+    at = pc.index_in(pairs["subject"], said["subject"].combine_chunks())
+    columns = {f.name: pairs[f.name] if f.name in pairs.column_names else said[f.name].take(at) for f in RULED}
+    known = pa.table({f.name: columns[f.name].cast(f.type) for f in RULED}, schema=RULED)
+    rest = said.filter(pc.invert(found_too))
+    absent = {f.name: rest[f.name] if f.name in rest.column_names else pa.nulls(len(rest), f.type) for f in RULED}
+    rest = pa.table({f.name: absent[f.name].cast(f.type) for f in RULED}, schema=RULED)
+    both = pa.concat_tables([known, rest])
+    return both.filter(pc.not_equal(both["reference"].cast(pa.string()), judgements.PROBES)).unify_dictionaries()
 
 
-def _described(workspace: Workspace, pairs: pd.DataFrame) -> pd.DataFrame:
-    images = workspace.images(["class_name", "source_split"])
-    words = {}
-    for column, short in (("class_name", "class"), ("source_split", "split")):
-        for side in "ab":
-            taken = images[column].take(pa.array(pairs[f"image_{side}"].to_numpy()))
-            words[f"{short}_{side}"] = taken.cast(pa.string()).to_pandas().to_numpy()
-    return pairs.assign(**words)
+def _chosen(
+    now: Court,
+    reviewer: str,
+    *,
+    order: str = "uncertain",
+    measure: str | None = None,
+    class_name: str | None = None,
+    sets: Sequence[str] | None = None,
+    subjects: Collection[str] | None = None,
+    probes: bool = True,
+    contested: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that this person may judge, in order; and which rows the filters leave, judged or not."""
+    pairs, size = now.found, len(now.found.keys)
+    wanted = np.ones(size, bool) if probes else ~pairs.probe
+    if class_name is not None:
+        wanted &= pairs.is_word("class_a", class_name) | pairs.is_word("class_b", class_name)
+    if sets is not None:
+        wanted &= _between(pairs, sets)
+    if subjects is not None:
+        wanted &= np.asarray(pc.is_in(pairs.table["subject"], pa.array(list(subjects), pa.string())))
+    waiting = (now.status[:size] == CONTESTED) if contested else (now.open() & ~now.judged(reviewer))
+    rows = pairs.order(order, measure)
+    return rows[(wanted & waiting)[rows]], wanted
 
 
-def _order(pairs: pd.DataFrame, order: str) -> np.ndarray:
-    chance = pairs["probability"].fillna(0.5).to_numpy(np.float64)
-    near = np.abs(chance - 0.5) if order == "uncertain" else -chance
-    latest = -pairs["position"].fillna(0).to_numpy(np.float64)
-    return np.lexsort((pairs["image_b"], pairs["image_a"], near, latest, pairs["verdict"].notna()))
+def _between(pairs: found.Found, sets: Sequence[str]) -> np.ndarray:
+    """Pairs between two sets, bool (N,); a probe stands for pairs of any set with that of its original."""
+    if isinstance(sets, str) or len(sets) != 2:
+        raise ArgumentError(f"name two sets (the same twice for pairs within it), not {sets!r}")
+    a, b = ({name: pairs.is_word(side, name) for name in sets} for side in ("set_a", "set_b"))
+    one, other = sets
+    return (a[one] & b[other]) | (a[other] & b[one]) | (pairs.probe & (a[one] | a[other]))
 
 
-def _table(pairs: pd.DataFrame) -> pa.Table:
-    text = {name: pa.string() for name in ("verdict", "reviewer", "note")}
-    words = {name: pa.dictionary(pa.int32(), pa.string()) for name in ("class_a", "class_b", "split_a", "split_b")}
-    types = {field.name: field.type for field in PAIRS} | words | text
-    if not len(pairs):
-        return pa.schema(types).empty_table()
-    pairs = pairs.reindex(columns=list(types))
-    columns = {}
-    for name, kind in types.items():
-        values = pairs[name].astype(object) if isinstance(pairs[name].dtype, pd.CategoricalDtype) else pairs[name]
-        columns[name] = pa.array(values, from_pandas=True).cast(kind)
-    return pa.table(columns)
+def _room(now: Court, reviewer: str, rows: np.ndarray, contested: bool) -> np.ndarray:
+    """How many people may hold each of these pairs at once, int8; 0 where it is not for this person any more."""
+    size = len(now.found.keys)
+    if contested:
+        return (now.status[:size] == CONTESTED)[rows].astype(np.int8)
+    return np.where(now.open() & ~now.judged(reviewer), now.needed() - now.people[:size], 0)[rows]
+
+
+def _lost(
+    workspace: Workspace,
+    before: Court,
+    now: Court,
+    reviewer: str,
+    rows: np.ndarray,
+    names: list[str],
+    contested: bool,
+) -> list[str]:
+    """Which of the pairs leased are not for this person any more, or held by more people than it still takes."""
+    if now.found is not before.found:  # another search came in between
+        return names
+    holders = leases.held(workspace)
+    room = _room(now, reviewer, rows, contested).tolist()
+    return [name for name, left in zip(names, room, strict=True) if len(holders.get(name, ())) > left]
+
+
+def _table(now: Court, rows: np.ndarray, contested: bool) -> pa.Table:
+    table = now.found.table.take(pa.array(rows))
+    return table.append_column("verdicts", _said(now, rows)) if contested else table
+
+
+def _said(now: Court, rows: np.ndarray) -> pa.Array:
+    """The latest verdict of each person on each of these pairs."""
+    wanted = np.isin(now.events.pair, rows) & now.events.counts & ~now.events.final
+    said: dict[int, list[dict[str, str]]] = {row: [] for row in rows.tolist()}
+    for at in np.flatnonzero(wanted).tolist():
+        reviewer, verdict = now.names[now.events.reviewer[at]], VERDICTS[now.events.verdict[at]]
+        word = {"reviewer": reviewer, "verdict": verdict, "note": now.events.note[at]}
+        said[int(now.events.pair[at])].append(word)
+    return pa.array(list(said.values()), OTHERS)
+
+
+def _by_reviewer(now: Court) -> dict[str, int]:
+    events = now.events
+    counted = events.counts & ~events.final & ~now.probe[events.pair]
+    totals = np.bincount(events.reviewer[counted], minlength=len(now.names))
+    return {name: int(n) for name, n in sorted(zip(now.names, totals.tolist(), strict=True)) if n}

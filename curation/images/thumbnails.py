@@ -36,8 +36,11 @@ _lock = threading.Lock()
 _KEPT = 4
 
 
-def thumbnail(workspace: Workspace, image_id: int, size: str = "thumb") -> bytes:
+def thumbnail(workspace: Workspace, image_id: int, size: str = "thumb", *, cache: Workspace | None = None) -> bytes:
     """WebP bytes of a picture whose long side is at most `SIZES[size]` pixels; never enlarged. Safe in threads.
+
+    Args:
+        cache: the workspace that keeps the copy, for pictures of a reference set, which is never written to.
 
     Raises:
         ArgumentError: unknown size.
@@ -49,7 +52,7 @@ def thumbnail(workspace: Workspace, image_id: int, size: str = "thumb") -> bytes
     # A broken file may keep the hash of its bytes, but has no picture to show.
     if picture.status == "broken":
         raise CurationError(f"image {image_id} ({picture.path}) is broken: {picture.reason}")
-    stored = workspace.path / "thumbnails" / size / picture.sha256[:2] / f"{picture.sha256}.webp"
+    stored = (cache or workspace).path / "thumbnails" / size / picture.sha256[:2] / f"{picture.sha256}.webp"
     try:
         if data := stored.read_bytes():
             return data

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+import pyarrow as pa
 from plotly.subplots import make_subplots
 
 from curation.splits.statistics import GROUPS
@@ -214,3 +215,62 @@ def points(
     figure.update_layout(showlegend=legend, dragmode="lasso", legend=place)
     axis = {"visible": False, "showgrid": False, "zeroline": False}
     return figure.update_xaxes(**axis).update_yaxes(**axis)
+
+
+def duplicate_rate(rates: pa.Table, curve: pa.Table, lines: pa.Table, unit: str, *, height: int = 420) -> go.Figure:
+    """Share of duplicates against distance, with its fit and band; below, what undecided pairs up to there may hold.
+
+    Args:
+        rates, curve, lines: as `curation.duplicates.calibration` makes them.
+        unit: of the distance.
+    """
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.6, 0.4], vertical_spacing=0.07)
+    fit = curve.to_pydict()
+    for side, fill in (("low", None), ("high", "tonexty")):
+        trace = go.Scatter(
+            x=fit["distance"],
+            y=fit[side],
+            line={"width": 0, "shape": "hv"},
+            mode="lines",
+            fill=fill,
+            fillcolor="rgba(0,114,178,0.18)",
+            hoverinfo="skip",
+        )
+        figure.add_trace(trace, row=1, col=1)
+    step = {"color": SPLIT_COLOURS["train"], "width": 2, "shape": "hv"}
+    hover = f"{unit} %{{x:.4g}}: %{{y:.0%}}<extra></extra>"
+    figure.add_trace(go.Scatter(x=fit["distance"], y=fit["chance"], mode="lines", line=step, hovertemplate=hover), 1, 1)
+    seen = rates.to_pandas()
+    points = go.Scatter(
+        x=(seen["nearest"] + seen["farthest"]) / 2,
+        y=seen["rate"],
+        error_y={
+            "type": "data",
+            "array": seen["high"] - seen["rate"],
+            "arrayminus": seen["rate"] - seen["low"],
+            "thickness": 1,
+            "width": 0,
+        },
+        mode="markers",
+        marker={"color": OTHER_COLOUR, "size": 6},
+        customdata=seen[["duplicates", "judged"]],
+        hovertemplate="%{customdata[0]:,} of %{customdata[1]:,} judged<extra></extra>",
+    )
+    figure.add_trace(points, row=1, col=1)
+    unseen = lines.to_pydict()
+    for column, colour, label in (
+        ("undecided", OTHER_COLOUR, "undecided"),
+        ("high", SPLIT_COLOURS["test_bl"], "at most duplicates"),
+    ):
+        trace = go.Scatter(
+            x=unseen["threshold"],
+            y=unseen[column],
+            mode="lines",
+            line={"color": colour, "width": 2, "shape": "hv"},
+            hovertemplate=f"{unit} %{{x:.4g}}: %{{y:,.0f}} {label}<extra></extra>",
+        )
+        figure.add_trace(trace, row=2, col=1)
+    figure.update_yaxes(tickformat=".0%", range=[0, 1.02], title_text="duplicates", row=1, col=1)
+    figure.update_yaxes(tickformat=",d", rangemode="tozero", title_text="pairs", row=2, col=1)
+    figure.update_xaxes(title_text=unit, title_standoff=4, row=2, col=1)
+    return bare(figure, height)

@@ -22,9 +22,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from curation import files
+from curation import files, judgements, leases, policies, references
 from curation.errors import CurationError
 from curation.images import thumbnails
+from curation.ledger import Event
 from curation.ui import recent
 from curation.ui.components import base, decisions, scatter
 from curation.workspace import Workspace
@@ -33,6 +34,7 @@ FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 BRIEFLY = {"Cache-Control": "private, max-age=30"}
 # Said, so that nobody compresses it on the way: points do not shrink, and it would take longer than sending them.
 AS_IT_IS = {"Content-Encoding": "identity"}
+TOLD_OF_PROBES = ("image_id", "class_name", "width", "height", "bytes", "status")
 INTERNAL = ("modified", "pixels", "phash", "phash_mirror")
 MOST_BODY = 1_000_000
 MOST_KEPT = 256 * 2**20
@@ -73,26 +75,32 @@ pictures = Kept(MOST_KEPT)
 async def image(request: Request) -> Response:
     """A thumbnail as WebP; a grey picture that says so, and 404, when there is none."""
     workspace, size, number = (request.path_params[k] for k in ("workspace", "size", "image"))
-    key = (workspace, size, number, request.query_params.get("v"))
+    reference = request.path_params.get("reference", "")
+    key = (workspace, reference, size, number, request.query_params.get("v"))
     data = pictures.get(key)  # answered on the spot; only what must be read or made takes a thread
     if data is None:
         try:
-            data = await run_in_threadpool(_thumbnail, workspace, number, size)
+            data = await run_in_threadpool(_thumbnail, workspace, reference, number, size)
         except (CurationError, OSError):
             return Response(PLACEHOLDER, 404, media_type="image/svg+xml", headers=BRIEFLY)
         pictures.put(key, data)
-    return Response(data, media_type="image/webp", headers=FOREVER if key[3] else BRIEFLY)
+    return Response(data, media_type="image/webp", headers=FOREVER if key[-1] else BRIEFLY)
 
 
-def _thumbnail(workspace: str, number: int, size: str) -> bytes:
-    return thumbnails.thumbnail(recent.open_workspace(workspace), number, size)
+def _thumbnail(key: str, reference: str, number: int, size: str) -> bytes:
+    workspace = recent.open_workspace(key)
+    source = references.open_image_source(workspace, reference)
+    return thumbnails.thumbnail(source, number, size, cache=workspace)
 
 
 def details(request: Request) -> Response:
-    """All that is known about one image, as JSON."""
+    """All that is known about one image, as JSON; of a planted probe only what does not betray it."""
+    reference = request.path_params.get("reference", "")
     try:
         workspace = recent.open_workspace(request.path_params["workspace"])
-        row = _row(workspace, request.path_params["image"])
+        row = _row(references.open_image_source(workspace, reference), request.path_params["image"])
+        if reference == references.PROBES:
+            row = {name: row[name] for name in TOLD_OF_PROBES}
     except (CurationError, OSError) as error:
         return JSONResponse({"error": str(error)}, 404)
     return JSONResponse(row, headers={"Cache-Control": "no-store"})
@@ -147,13 +155,28 @@ def _keep(key: str, body: bytes) -> Response:
     try:
         workspace = recent.open_workspace(key)
         images = pq.read_metadata(workspace.images_path).num_rows
+        sets = {name: count for name, count in judgements.counts(workspace).items() if name}
     except (CurationError, OSError) as error:
         return JSONResponse({"error": str(error)}, 404)
     try:
-        events, last = decisions.parse(batch, images)
+        events, last = decisions.parse(batch, images, sets)
     except decisions.Refused as refused:
         return JSONResponse({"error": str(refused), "seq": refused.seq}, 422)
-    return JSONResponse({"ack": last, "position": workspace.ledger.append(events)})
+    position = workspace.ledger.append(events)
+    _lease(workspace, events)
+    return JSONResponse({"ack": last, "position": position})
+
+
+def _lease(workspace: Workspace, events: list[Event]) -> None:
+    """Give judged pairs back, and keep those whose verdict was undone for the person who has them before the eyes."""
+    reviewer = events[0].reviewer
+    if judged := [event.subject for event in events if event.kind in judgements.KINDS]:
+        leases.release(workspace, reviewer, judged)
+    if undone := [event.subject for event in events if event.kind == "undo"]:
+        again = [event for event in workspace.ledger.named(undone) if event.kind in judgements.KINDS]
+        if subjects := sorted({event.subject for event in again if event.reviewer == reviewer}):
+            minutes = policies.number(workspace, "lease")
+            leases.take(workspace, reviewer, subjects, len(subjects), minutes=minutes)
 
 
 def _same_site(request: Request) -> bool:
@@ -202,7 +225,9 @@ def download(request: Request) -> Response:
 
 routes = [
     Route("/img/{workspace}/{size}/{image:int}.webp", image),
+    Route("/img/{workspace}/{reference}/{size}/{image:int}.webp", image),
     Route("/details/{workspace}/{image:int}.json", details),
+    Route("/details/{workspace}/{reference}/{image:int}.json", details),
     Route("/api/{workspace}/events", post_events, methods=["POST"]),
     Route("/points/{workspace}/{map}.bin", points),
     Route("/assets/{version}/{name}", asset),

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from curation.ledger import Event
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -101,3 +103,52 @@ def serve(tmp_path_factory) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def visit(chromium, workspace, request):
+    """`visit(server, "gallery")` opens a page as a reviewer of the test's own name; it must not log an error.
+
+    `workspace` is a fixture of the test's module; what tests find in the pages' windows as `broken` fails them.
+    """
+    pages, errors = [], []
+    context = chromium.new_context(viewport={"width": 1200, "height": 800})
+    who = request.node.name
+
+    def open_page(server: Server, part: str, **asked):
+        page = context.new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        query = "&".join(f"{k}={v}" for k, v in {"w": workspace.key, "who": who, "part": part, **asked}.items())
+        page.goto(f"{server.url}/?{query}")
+        return page
+
+    yield open_page
+    broken = [page.evaluate("window.broken") for page in pages if not page.is_closed()]
+    context.close()
+    assert not errors
+    assert not any(broken)
+
+
+@pytest.fixture
+def kept(workspace, request):
+    """`kept(3)` waits for three events of this test's reviewer and gives (kind, subject, verdict) of each."""
+
+    def events(count: int, seconds: float = 15) -> list[tuple[str, str, str]]:
+        until = time.monotonic() + seconds
+        while True:
+            mine = [e for e in workspace.ledger.events(undone=True) if e.reviewer == request.node.name]
+            if len(mine) >= count or time.monotonic() > until:
+                assert len(mine) == count
+                return [(e.kind, e.subject, e.verdict) for e in mine]
+            time.sleep(0.05)
+
+    return events
+
+
+@pytest.fixture
+def undone(workspace):
+    """What a test decided is taken back after it, since all of its module share one workspace."""
+    yield
+    standing = workspace.ledger.events()
+    workspace.ledger.append([Event(reviewer="tidy", kind="undo", subject=e.event_id) for e in standing])

@@ -1,10 +1,9 @@
-"""Gallery, pair viewer and points map in a real browser, each in a page of its own."""
+"""Gallery and points map in a real browser, each in a page of its own."""
 
 from __future__ import annotations
 
 import io
 import re
-import time
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +12,10 @@ from PIL import Image
 
 from curation import files
 from curation.images import ingest
-from curation.ledger import Event
 from curation.ui import recent
 from curation.workspace import MAPS, Workspace
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("undone")]
 
 HOSTILE = '<img src=x onerror="window.broken=1"> & a name that goes on and on and on.end'
 APP = """
@@ -30,13 +28,10 @@ from curation.ui.routes import lifespan, routes
 app = st.App(Path(__file__).parent / "main.py", routes=routes, lifespan=lifespan)
 """
 MAIN = """
-import numpy as np
-import pyarrow as pa
 import streamlit as st
 
 from curation.ui import recent
 from curation.ui.components.gallery import gallery
-from curation.ui.components.pairs import pair_viewer
 from curation.ui.components.points import points_map
 
 st.set_page_config(layout="wide")
@@ -48,7 +43,6 @@ with st.sidebar:
     st.segmented_control("order", ["path", "class"])
     st.button("step")
 workspace = recent.open_workspace(chosen)
-n = int(asked.get("n", 350))
 st.text_input("note")
 if st.checkbox("away"):
     st.text("elsewhere")
@@ -67,18 +61,6 @@ if asked["part"] == "gallery":
     rows = int(asked["rows"]) if "rows" in asked and not st.sidebar.checkbox("every row") else None
     result = gallery(groups=groups, rows=rows, key="g", **common)
     st.text(f"selection {result.selection} group {result.group}")
-elif asked["part"] == "pairs":
-    first, second = (ids[:n].astype("i4") for ids in np.triu_indices(40, 1))
-    table = pa.table({"image_a": first, "image_b": second, "cosine": np.linspace(1, 0, n)})
-
-
-    def take_back():
-        workspace.ledger.undo(workspace.ledger.last("pair").event_id, reviewer=asked["who"])
-        st.session_state["taken"] = st.session_state.get("taken", 0) + 1
-
-    st.sidebar.button("take back", on_click=take_back)
-    result = pair_viewer(table, key="p", queue=str(st.session_state.get("taken")), **common)
-    st.text(f"pending {result.pending}")
 else:
     result = points_map(workspace, "m", key="m", height=500)
     st.text(f"lassoed {result.ids.tolist()}")
@@ -119,52 +101,6 @@ def workspace(home):
 @pytest.fixture(scope="module")
 def server(serve, home):
     return serve(home / "app.py", {"CURATION_HOME": str(home / "home")})
-
-
-@pytest.fixture(autouse=True)
-def undone(workspace):
-    """What a test decided is taken back after it, since all of them share one workspace."""
-    yield
-    standing = workspace.ledger.events()
-    workspace.ledger.append([Event(reviewer="tidy", kind="undo", subject=e.event_id) for e in standing])
-
-
-@pytest.fixture
-def visit(chromium, workspace, request):
-    """`visit(server, "gallery")` opens a page as a reviewer of the test's own name; it must not log an error."""
-    pages, errors = [], []
-    context = chromium.new_context(viewport={"width": 1200, "height": 800})
-    who = request.node.name
-
-    def open_page(server, part: str, **asked):
-        page = context.new_page()
-        pages.append(page)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        query = "&".join(f"{k}={v}" for k, v in {"w": workspace.key, "who": who, "part": part, **asked}.items())
-        page.goto(f"{server.url}/?{query}")
-        return page
-
-    yield open_page
-    broken = [page.evaluate("window.broken") for page in pages if not page.is_closed()]
-    context.close()
-    assert not errors
-    assert not any(broken)
-
-
-@pytest.fixture
-def kept(workspace, request):
-    """`kept(3)` waits for three events of this test's reviewer and gives (kind, subject, verdict) of each."""
-
-    def events(count: int, seconds: float = 15) -> list[tuple[str, str, str]]:
-        until = time.monotonic() + seconds
-        while True:
-            mine = [e for e in workspace.ledger.events(undone=True) if e.reviewer == request.node.name]
-            if len(mine) >= count or time.monotonic() > until:
-                assert len(mine) == count
-                return [(e.kind, e.subject, e.verdict) for e in mine]
-            time.sleep(0.05)
-
-    return events
 
 
 def press(page, *keys: str) -> None:
@@ -374,126 +310,6 @@ def test_the_last_decision_is_undone_after_a_reload(visit, server, kept, workspa
     press(page, "u")
     page.locator(".tile.flagged").wait_for(state="detached")
     assert [kind for kind, _, _ in kept(4)] == ["flag", "exclude", "undo", "undo"]
-
-
-# -- pairs
-
-DECIDE = """async ([key, count]) => {
-  const host = [...document.querySelectorAll("*")].find((e) => e.shadowRoot?.querySelector(".pairs"));
-  const next = () => new Promise((done) => requestAnimationFrame(done));
-  for (let i = 0; i < count; i++) {
-    while (!host.dataset.pair) await next();
-    const before = host.dataset.pair;
-    window.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-    while (host.dataset.pair === before) await next();
-  }
-}"""
-
-
-def on_screen(page, subject: str) -> None:
-    page.locator(f'[data-pair="{subject}"]').wait_for()
-
-
-def test_pairs_are_decided_by_one_key(visit, server, kept, workspace):
-    page = visit(server, "pairs")
-    for key, following in zip("drf4", ["0-2", "0-3", "0-4", "0-5"], strict=True):
-        page.locator("[data-pair]").wait_for()
-        press(page, key)
-        on_screen(page, following)
-    press(page, "s")
-    on_screen(page, "0-6")
-    press(page, "ArrowLeft", "ArrowLeft")
-    on_screen(page, "0-4")
-    assert page.get_by_role("button", name="Unsure").get_attribute("aria-pressed") == "true"
-    press(page, "u")
-    assert page.get_by_role("button", name="Unsure").get_attribute("aria-pressed") == "false"
-    verdicts = ["duplicate", "related", "different", "unsure"]
-    events = kept(5)
-    assert events[:4] == [("pair", f"0-{i + 1}", verdict) for i, verdict in enumerate(verdicts)]
-    assert events[4][0] == "undo"
-    shown = workspace.ledger.events("pair")[0].shown
-    assert (shown["position"], shown["measures"], shown["view"]) == (1, {"cosine": 1}, "side")
-    assert shown["seconds"] >= 0
-
-
-def test_views_are_switched_and_a_held_key_is_a_short_look(visit, server):
-    page = visit(server, "pairs")
-    page.locator("[data-pair]").wait_for()
-    frames = page.locator(".frames")
-    for key, view in {"v": "difference", "o": "onion", "b": "blink"}.items():
-        press(page, key)
-        assert frames.get_attribute("data-view") == view
-    press(page, "b")
-    assert frames.get_attribute("data-view") == "side"
-    page.keyboard.down("v")
-    page.wait_for_timeout(400)
-    page.keyboard.up("v")
-    assert frames.get_attribute("data-view") == "side"
-    press(page, "z")
-    assert frames.evaluate("e => e.style.getPropertyValue('--zoom')") == "3"
-    press(page, "Escape")
-    assert frames.evaluate("e => e.style.getPropertyValue('--zoom')") == "1"
-    room = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return m.clientHeight }")
-    assert page.locator(".foot").bounding_box()["y"] < room
-
-
-def test_a_long_queue_arrives_in_batches_without_what_others_decided(visit, server, kept, workspace):
-    page = visit(server, "pairs")
-    page.locator("[data-pair]").wait_for()
-    first, second = np.triu_indices(40, 1)
-    subjects = [f"{a}-{b}" for a, b in zip(first[:350], second[:350], strict=True)]
-    workspace.ledger.append([Event(reviewer="ben", kind="pair", subject=subjects[240], verdict="related")])
-    page.evaluate(DECIDE, ["f", 260])
-    decided = [subject for _, subject, _ in kept(260, 30)]
-    assert decided == [s for s in subjects if s != subjects[240]][:260]
-    page.get_by_text("pending 89").wait_for()
-    page.get_by_text("261 of 350").wait_for()
-
-
-def test_a_finished_queue_says_so_and_skipped_pairs_come_back(visit, server, kept):
-    page = visit(server, "pairs", n=3)
-    page.locator("[data-pair]").wait_for()
-    page.evaluate(DECIDE, ["d", 1])
-    page.evaluate(DECIDE, ["s", 1])
-    page.evaluate(DECIDE, ["d", 1])
-    page.get_by_text("1 skipped").wait_for()
-    page.get_by_role("button", name="Look at them again").click()
-    on_screen(page, "0-2")
-    press(page, "e")
-    page.get_by_text("Every pair is decided").wait_for()
-    assert [e[1:] for e in kept(3)] == [("0-1", "duplicate"), ("0-3", "duplicate"), ("0-2", "unsure")]
-    press(page, "u")
-    on_screen(page, "0-2")
-
-
-def test_a_verdict_taken_back_elsewhere_comes_back_without_it(visit, server, kept, workspace):
-    page = visit(server, "pairs")
-    page.locator("[data-pair]").wait_for()
-    page.evaluate(DECIDE, ["d", 2])
-    page.get_by_text("pending 348").wait_for()
-    first, second = workspace.ledger.events("pair")
-    page.get_by_role("button", name="take back").click()
-    on_screen(page, "0-2")
-    page.get_by_text("1 of 350").wait_for()
-    assert page.get_by_role("button", name="Duplicate").get_attribute("aria-pressed") == "false"
-    press(page, "u")
-    on_screen(page, "0-1")
-    assert [e[:2] for e in kept(4)[2:]] == [("undo", second.event_id), ("undo", first.event_id)]
-
-
-def test_the_last_verdict_is_undone_after_a_reload(visit, server, kept, workspace):
-    page = visit(server, "pairs")
-    page.locator("[data-pair]").wait_for()
-    page.evaluate(DECIDE, ["d", 2])
-    kept(2)
-    second = workspace.ledger.latest("pair")["0-2"].event_id
-    page.reload()
-    on_screen(page, "0-3")
-    press(page, "u", "f")  # the second key comes before the pair does
-    on_screen(page, "0-2")
-    press(page, "r")
-    on_screen(page, "0-3")
-    assert kept(4)[2:] == [("undo", second, ""), ("pair", "0-2", "related")]
 
 
 # -- points

@@ -15,9 +15,12 @@ from curation.workspace import IMAGES, Workspace
 
 @pytest.fixture
 def make(tmp_path) -> Callable[..., Workspace]:
-    """make(count, features=array, **columns): a workspace whose images have these columns, and random hashes."""
+    """make(count, features=array, **columns): a workspace whose images have these columns, and random hashes.
 
-    def build(count: int, *, features: np.ndarray | None = None, seed: int = 0, **columns: Any) -> Workspace:
+    `recipe` is that of the features, which are called `given`.
+    """
+
+    def build(count: int, *, features=None, recipe: dict | None = None, seed: int = 0, **columns: Any) -> Workspace:
         rng = np.random.default_rng(seed)
         (tmp_path / "pictures").mkdir(exist_ok=True)
         known = {
@@ -42,7 +45,7 @@ def make(tmp_path) -> Callable[..., Workspace]:
         table = pa.table({f.name: table[f.name].cast(f.type) for f in IMAGES}, schema=IMAGES)
         files.write_table(workspace.images_path, table)
         if features is not None:
-            arrays.write_features(workspace, "given", features)
+            arrays.write_features(workspace, "given", features, recipe)
         return workspace
 
     return build

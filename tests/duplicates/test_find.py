@@ -8,12 +8,24 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pictures import draw
 
-from curation import files
-from curation.duplicates import find as module
-from curation.duplicates.find import find
+from curation import files, references
+from curation.arrays import write_features
+from curation.duplicates import scopes, tables
+from curation.duplicates.find import find as search
 from curation.errors import ArgumentError, Cancelled, CurationError
-from curation.workspace import PAIRS
+from curation.images.ingest import read
+from curation.workspace import PAIRS, Workspace
+
+
+def find(workspace: Workspace, **options) -> dict:
+    """`find` of made-up columns, behind which there are no pictures for geometry to look at."""
+    return search(workspace, **{"geometry": False, **options})
+
+
+def keys_of(pairs) -> set[tuple[int, int]]:
+    return set(zip(pairs["image_a"], pairs["image_b"], strict=True))
 
 
 def families(seed: int, count: int = 120, dim: int = 32) -> dict[str, np.ndarray]:
@@ -84,19 +96,27 @@ def test_same_bytes_from_any_number_of_workers_and_again(make, scope):
 def test_large_workspaces_are_searched_class_by_class(make, monkeypatch, pairs_of):
     columns = families(0)
     workspace = make(120, class_name=["left" if i % 5 else "right" for i in range(120)], **columns)
-    monkeypatch.setattr(module, "ALL_UP_TO", 100)
-    monkeypatch.setattr(module, "GROUP", 10)
+    monkeypatch.setattr(scopes, "ALL_UP_TO", 100)
+    monkeypatch.setattr(scopes, "GROUP", 10)
     assert find(workspace)["scope"] == "class"
-    keys = set(zip(pairs_of(workspace)["image_a"], pairs_of(workspace)["image_b"], strict=True))
+    keys = keys_of(pairs_of(workspace))
     assert (0, 1) in keys  # by its hash, which looks everywhere
     assert (5, 6) not in keys  # only its features are close, and its class is another
+    assert find(workspace, scope="all")["scope"] == "all"
+    assert (5, 6) in keys_of(pairs_of(workspace))
 
 
-def test_classes_are_put_together_until_a_group_is_full(make, monkeypatch):
-    monkeypatch.setattr(module, "GROUP", 4)
-    workspace = make(9, class_name=["b", "a", "c", "é", "a", "c", "b", "c", "c"])
-    groups = module._by_class(workspace.images(["class_name"])["class_name"])
-    assert [group.tolist() for group in groups] == [[0, 1, 4, 6], [2, 5, 7, 8], [3]]
+def test_only_pairs_between_splits_where_that_is_the_scope(make, pairs_of):
+    split = np.array(["train", "train", "val", "test"])[np.arange(120) % 4]
+    workspace = make(120, source_split=split, pixels=pixels_of(120), **families(0))
+    summary = find(workspace, scope="splits")
+    pairs = pairs_of(workspace)
+    apart = split[pairs["image_a"]] != split[pairs["image_b"]]
+    assert apart.all()
+    duplicate = keys_of(pairs[pairs["decision"] == "duplicate"])
+    copies = {(i - 1, i) for i in range(1, 120, 5)} | {(3, 9), (3, 10), (9, 10)}
+    assert duplicate == {(a, b) for a, b in copies if split[a] != split[b]}
+    assert summary["duplicates_between_splits"] == len(duplicate)
 
 
 def test_without_features_it_says_so(make, pairs_of):
@@ -175,12 +195,12 @@ def test_nothing_usable(make, pairs_of):
     assert find(make(3, status=["broken"] * 3))["pairs"] == 0
 
 
-@pytest.mark.parametrize("at", range(1, 12, 2))
+@pytest.mark.parametrize("at", range(1, 14, 3))
 def test_a_stopped_run_leaves_the_last_table_as_it_was(make, at):
     workspace = make(120, **families(0))
     find(workspace)
     path = workspace.path / "duplicates"
-    before = {p.name: p.read_bytes() for p in path.iterdir()}
+    before = {p.name: p.read_bytes() for p in path.glob("pairs.*")}
     calls = []
 
     def stop(done: int, total: int, message: str) -> None:
@@ -189,8 +209,8 @@ def test_a_stopped_run_leaves_the_last_table_as_it_was(make, at):
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        find(workspace, phash_radius=4, progress=stop)
-    assert {p.name: p.read_bytes() for p in path.iterdir()} == before
+        find(workspace, radii={"phash": 4}, progress=stop)
+    assert {p.name: p.read_bytes() for p in path.glob("pairs.*")} == before
 
 
 def test_progress_ends_at_its_total(make):
@@ -204,8 +224,13 @@ def test_progress_ends_at_its_total(make):
     ("options", "message"),
     [
         ({"scope": "everywhere"}, "unknown scope 'everywhere'"),
-        ({"phash_radius": 17}, "17 bits"),
-        ({"neighbours": 0}, "0 neighbours"),
+        ({"radii": {"phash": 17}}, "17 bits"),
+        ({"radii": {"pixels": -1}}, "-1 for pixels"),
+        ({"radii": {"colour": 3}}, "given for 'colour'"),
+        ({"top_k": 0}, "0 neighbours"),
+        ({"metrics": ["phash", "colour"]}, "unknown measure 'colour': choose from phash, cosine, fc7, pixels, dssim"),
+        ({"metrics": ["dssim"], "compare": "nowhere.json"}, "cannot compare 'nowhere.json'"),
+        ({"references": ["other"]}, "no reference set 'other'"),
     ],
 )
 def test_impossible_arguments(make, options, message):
@@ -216,3 +241,163 @@ def test_impossible_arguments(make, options, message):
 def test_unknown_features_are_named(make):
     with pytest.raises(CurationError, match="no features 'vgg'"):
         find(make(3), features="vgg")
+
+
+def test_a_feature_set_may_be_named_as_a_measure(make):
+    columns = families(0)
+    workspace = make(120, **columns)
+    write_features(workspace, "second", columns["features"] * 2)
+    assert find(workspace, metrics=("phash", "second"))["features"] == "second"
+    with pytest.raises(ArgumentError, match="one feature set, and second, given were named"):
+        find(workspace, metrics=("second",), features="given")
+
+
+def test_hashes_alone_use_no_features(make, pairs_of):
+    summary = find(make(120, **families(0)), metrics=("phash",))
+    assert summary["features"] is None
+    assert summary["notes"] == []
+    assert set(summary["tables"]) == {"phash"}
+
+
+def test_fc7_without_its_features_says_what_to_do(make):
+    with pytest.raises(CurationError, match=r"made with vgg16 \(there are: given\): run `extract --backbone vgg16`"):
+        find(make(120, **families(0)), metrics=("phash", "fc7"))
+
+
+def test_fc7_proposes_within_the_review_radius_and_keeps_what_people_review(make, pairs_of):
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(60, 32)).astype(np.float32) * 100
+    features[1] = features[0] + 2
+    features[30] = features[40] + 20  # 12,800: within the published radius
+    workspace = make(60, features=features, recipe={"backbone": "vgg16"})
+    summary = find(workspace, metrics=("phash", "fc7"))
+    pairs = pairs_of(workspace).set_index(["image_a", "image_b"])
+    assert set(pairs.index) >= {(0, 1), (30, 40)}
+    assert pairs.loc[(30, 40), "fc7"] == pytest.approx(12_800, rel=1e-3)
+    assert pairs.loc[(30, 40), "found_by"] == "fc7"
+    assert pairs.loc[(30, 40), "decision"] == "different"
+    assert (pairs["fc7"] <= 1.32e4).all()
+    assert summary["found_by"]["fc7"] == len(pairs) == 2
+    assert find(workspace, metrics=("phash", "fc7"), radii={"fc7": 1000})["pairs"] == 1
+
+
+def test_a_second_run_computes_nothing_again_and_writes_the_same(make):
+    workspace = make(120, **families(0))
+    made = find(workspace)["tables"]
+    assert made == {name: {"shards": 1, "computed": 1} for name in ("phash", "cosine")}
+    before = files.sha256_file(workspace.path / "duplicates" / "pairs.parquet")
+    (tables.folder(workspace, "phash") / "00000.parquet").unlink()
+    again = find(workspace)["tables"]
+    assert (again["phash"]["computed"], again["cosine"]["computed"]) == (1, 0)
+    assert files.sha256_file(workspace.path / "duplicates" / "pairs.parquet") == before
+
+
+# -- reference sets ----------------------------------------------------------------------------------------------------
+
+
+def with_reference(make) -> tuple[Workspace, Workspace]:
+    """A workspace and a reference set whose images 4, 14, 24, … are its images 0, 10, 20, … but for noise."""
+    ours, theirs = families(0), families(1)
+    rng = np.random.default_rng(2)
+    for column in ("phash", "phash_mirror"):
+        theirs[column][4::10] = ours[column][::10]
+    theirs["features"][4::10] = ours["features"][::10] + rng.normal(size=(12, 32)) * 0.1
+    workspace = make(120, pixels=["same", *map(str, range(119))], **ours)
+    other = make(120, pixels=[*(f"other {i}" for i in range(119)), "same"], **theirs)
+    references.register(workspace, other.path, name="other")
+    return workspace, other
+
+
+def test_reference_sets_are_compared_and_never_written_to(make, pairs_of):
+    workspace, other = with_reference(make)
+    alone = make(120, pixels=["same", *map(str, range(119))], **families(0))
+    find(alone)
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in other.path.rglob("*") if p.is_file()}
+    summary = find(workspace)
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in other.path.rglob("*") if p.is_file()} == before
+    pairs = pairs_of(workspace)
+    inside, across = pairs[pairs["reference"] == ""], pairs[pairs["reference"] == "other"]
+    assert inside.reset_index(drop=True).astype(object).equals(pairs_of(alone).astype(object))
+    assert len(inside) + len(across) == len(pairs)
+    duplicate = keys_of(across[across["decision"] == "duplicate"])
+    copies = {(i, i + 4) for i in range(0, 120, 10)} | {(0, 119)}
+    assert copies <= duplicate
+    # Image i + 1 is a copy of image i, too.
+    assert len(duplicate - copies - {(a + 1, b) for a, b in copies}) <= 2
+    assert list(zip(across["image_a"], across["image_b"], strict=True)) == sorted(keys_of(across))
+    assert summary["against"]["other"]["duplicate"] == len(duplicate)
+    recipe = json.loads((workspace.path / "duplicates" / "pairs.json").read_text())
+    assert recipe["references"] == {"other": references.state(other)}
+    assert set(summary["tables"]) == {"phash", "cosine", "phash@other", "cosine@other"}
+
+
+def test_only_the_references_that_are_named(make, pairs_of):
+    workspace, _ = with_reference(make)
+    assert find(workspace, references=[])["against"] == {}
+    assert set(pairs_of(workspace)["reference"]) == {""}
+
+
+def test_a_reference_set_that_is_gone_is_noted_and_the_rest_is_done(make):
+    workspace, other = with_reference(make)
+    other.path.rename(other.path.with_name("moved"))
+    summary = find(workspace)
+    assert summary["against"] == {}
+    assert "reference set 'other' is not there" in summary["notes"][0]
+    assert summary["duplicate"] > 0
+
+
+def test_a_reference_set_without_the_features_is_compared_by_hashes(make):
+    workspace, _ = with_reference(make)
+    bare = families(1)
+    del bare["features"]
+    references.register(workspace, make(120, **bare).path, name="bare")
+    summary = find(workspace)
+    assert "'bare' was not compared by cosine" in summary["notes"][0]
+    assert "run `extract` on" in summary["notes"][0]
+    assert set(summary["against"]) == {"bare", "other"}
+    assert "cosine@bare" not in summary["tables"]
+
+
+def test_transforms_survive_the_table(make, pairs_of, monkeypatch):
+    from curation.duplicates import geometry
+
+    def check(first, a, second, b, **_):
+        found = np.arange(len(a)) % 2 == 0
+        transform = np.where(found[:, None], np.arange(6, dtype=np.float32), np.nan).astype(np.float32)
+        return geometry.Checked(np.where(found, 9, -1).astype(np.int16), transform, np.where(found, 0.5, np.nan))
+
+    monkeypatch.setattr(geometry, "check", check)
+    workspace = make(120, **families(0))
+    summary = search(workspace)
+    pairs = pairs_of(workspace)
+    looked = pairs["inliers"].notna()
+    assert summary["checked"] >= looked.sum() > 0
+    assert all(value.tolist() == [0, 1, 2, 3, 4, 5] for value in pairs.loc[looked, "transform"])
+    assert pairs.loc[~looked, "transform"].isna().all()
+
+
+def test_same_bytes_whatever_the_workers_and_the_order_of_the_listing(tmp_path):
+    made = []
+    for workers, order in ((1, 1), (2, -1)):
+        root = tmp_path / f"pictures-{workers}" / "ant"
+        root.mkdir(parents=True)
+        pictures = {f"{i:02d}.png": draw(i, (96, 80)) for i in range(8)}
+        pictures["copy.jpg"], pictures["mirror.png"] = draw(3, (60, 50)), draw(5, (96, 80)).transpose(0)
+        for name in sorted(pictures)[::order]:
+            pictures[name].save(root / name)
+        workspace = Workspace.create(tmp_path / f"workspace-{workers}", roots={"images": root.parent})
+        read(workspace, workers=workers)
+        features = np.random.default_rng(0).normal(size=(10, 16)).astype(np.float32)
+        features[[8, 9]] = features[[3, 5]] + 0.1
+        write_features(workspace, "given", features)
+        metrics = ("phash", "cosine", "pixels", "dssim")
+        summary = search(workspace, metrics=metrics, workers=workers)
+        assert set(summary["tables"]) == set(metrics)
+        assert summary["checked"] > 0
+        made.append(files.sha256_file(workspace.path / "duplicates" / "pairs.parquet"))
+    assert made[0] == made[1]
+    pairs = files.read_table(workspace.path / "duplicates" / "pairs.parquet").to_pandas()
+    pairs = pairs.set_index(["image_a", "image_b"])
+    assert pairs.loc[(3, 8), "dssim"] < 0.2205
+    assert pairs.loc[(3, 8), "pixels"] < 1.2e8
+    assert pairs.loc[(5, 9), "phash_mirror"] <= 4

@@ -52,7 +52,7 @@ def test_the_bands_that_large_collections_use_find_every_pair_too(monkeypatch):
     hashes = near_hashes(3, 300, 5)
     chosen = bands(1_280_000, 8)
     assert max(band.width for band in chosen) > max(band.width for band in bands(300, 8))
-    monkeypatch.setattr("curation.duplicates.hamming.bands", lambda count, radius: chosen)
+    monkeypatch.setattr("curation.duplicates.hamming.bands", lambda *_: chosen)
     assert found(hashes, radius=8) == [(i, j, d) for i, j, d in brute(hashes, hashes, 8) if i < j]
 
 

@@ -67,6 +67,15 @@ def test_it_is_made_once(workspace, root):
     assert thumbnails.thumbnail(workspace, 0) == first
 
 
+def test_pictures_of_a_workspace_that_may_not_be_written_to_are_kept_elsewhere(workspace, tmp_path):
+    ours = Workspace.create(tmp_path / "ours", roots={"images": workspace.roots["images"]})
+    data = thumbnails.thumbnail(workspace, 0, cache=ours)
+    assert not (workspace.path / "thumbnails").exists()
+    sha = thumbnails.lookup(workspace, 0).sha256
+    assert (ours.path / "thumbnails" / "thumb" / sha[:2] / f"{sha}.webp").read_bytes() == data
+    assert thumbnails.thumbnail(workspace, 0) == data
+
+
 def test_an_empty_stored_file_is_made_again(workspace):
     first = thumbnails.thumbnail(workspace, 0)
     stored = next((workspace.path / "thumbnails").rglob("*.webp"))

@@ -13,14 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 import pytest
+from pictures import draw
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from curation import files
+from curation import files, leases, references
+from curation.images import ingest
 from curation.ui import recent, routes
 from curation.ui.components import base, scatter
-from curation.workspace import MAPS
+from curation.workspace import MAPS, Workspace
 
 
 def batch(*events, client="browser-1", reviewer="anna"):
@@ -87,6 +89,65 @@ def test_details_tell_what_is_known(client, workspace):
     assert "21 images" in client.get(f"/details/{workspace.key}/21.json").json()["error"]
 
 
+@pytest.fixture
+def compared(workspace, tmp_path):
+    """The reference sets `other` and `probes`, of three pictures each, the latter with names that betray them."""
+    for name in ("other", "probes"):
+        folder = tmp_path / name / "ant"
+        folder.mkdir(parents=True)
+        for i in range(3):
+            draw(500 + 10 * len(name) + i).resize((31, 37)).save(folder / f"blurred-{i}.png")
+        inner = Workspace.create(tmp_path / f"{name}-workspace", roots={"p": tmp_path / name})
+        ingest.read(inner, workers=1)
+        references.register(workspace, inner.path, name=name, probes=name == "probes")
+    return workspace
+
+
+def test_pictures_of_a_reference_set_come_from_there_and_are_kept_here(client, compared):
+    other = references.listing(compared)["other"]
+    before = {path: path.stat().st_mtime_ns for path in other.path.rglob("*")}
+    kept = set(compared.path.rglob("*.webp"))
+    answer = client.get(f"/img/{compared.key}/other/thumb/1.webp?v=1")
+    assert "immutable" in answer.headers["cache-control"]
+    with Image.open(io.BytesIO(answer.content)) as picture:
+        assert picture.size == (31, 37)
+    assert client.get(f"/img/{compared.key}/thumb/1.webp?v=1").content != answer.content
+    assert {path: path.stat().st_mtime_ns for path in other.path.rglob("*")} == before
+    assert len(set(compared.path.rglob("*.webp")) - kept) == 2
+    for path in ("nothing/thumb/1", "other/thumb/3", "..%2fother/thumb/1", "other/huge/1"):
+        assert client.get(f"/img/{compared.key}/{path}.webp").status_code == 404
+
+
+def test_details_of_a_reference_picture_and_of_a_probe(client, compared):
+    known = client.get(f"/details/{compared.key}/other/1.json").json()
+    assert (known["path"], known["width"]) == ("ant/blurred-1.png", 31)
+    told = client.get(f"/details/{compared.key}/probes/1.json")
+    assert told.json()["class_name"] == "ant"
+    assert "blurred" not in told.text
+    assert not {"path", "root", "sha256"} & set(told.json())
+    assert client.get(f"/details/{compared.key}/nothing/1.json").status_code == 404
+    assert "3 images" in client.get(f"/details/{compared.key}/probes/3.json").json()["error"]
+
+
+def test_pairs_with_a_reference_set_are_taken_and_checked(client, compared, door):
+    for subject, status in (("20-other:2", 200), ("20-probes:0", 200), ("21-other:2", 422), ("20-other:3", 422)):
+        event = {"kind": "pair", "subject": subject, "verdict": "related"}
+        assert client.post(door, json=batch(event, client=f"browser-{subject[:2]}-x")).status_code == status
+    bad = {"kind": "pair", "subject": "20-other:02", "verdict": "related"}
+    assert "is no image" in client.post(door, json=batch(bad)).json()["error"]
+
+
+def test_a_verdict_gives_the_pair_back_for_which_it_was_leased(client, workspace, door):
+    leases.take(workspace, "anna", ["2-7", "3-4"], 2)
+    leases.take(workspace, "ben", ["5-6"], 1)
+    client.post(door, json=batch({"kind": "pair", "subject": "2-7", "verdict": "related"}))
+    assert leases.held(workspace) == {"3-4": ["anna"], "5-6": ["ben"]}
+    client.post(door, json=batch({"kind": "undo", "subject": "browser-1:1"}, client="browser-2"))
+    assert set(leases.held(workspace)) == {"2-7", "3-4", "5-6"}
+    client.post(door, json=batch(FLAG, {"kind": "undo", "subject": "browser-2:1"}, client="browser-3", reviewer="ben"))
+    assert set(leases.held(workspace)) == {"2-7", "3-4", "5-6"}  # what another said is not before ben's eyes
+
+
 def test_kept_bytes_stay_within_their_bound():
     kept = routes.Kept(100)
     for i in range(10):
@@ -123,12 +184,16 @@ def test_undo_takes_a_decision_back(client, workspace, door):
 def test_every_kind_is_taken(client, workspace, door):
     kinds = [
         {"kind": "exclude", "subject": "0", "verdict": "include"},
+        {"kind": "pair.final", "subject": "2-7", "verdict": "unsure"},
+        {"kind": "survivor", "subject": "3", "verdict": "keep", "note": "sharper"},
+        {"kind": "policy", "subject": "double-review", "verdict": "0.25"},
+        {"kind": "policy", "subject": "survivors", "verdict": "largest"},
         {"kind": "cluster.name", "subject": "lite0/2/a/b c", "verdict": "striped"},
         {"kind": "cluster.merge", "subject": "lite0/0/ant", "verdict": "merge", "data": {"clusters": [1, 2]}},
         {"kind": "cluster.split", "subject": "lite0/0/ant", "verdict": "split", "data": {"parts": {"6": [1, 2]}}},
         {"kind": "cluster.move", "subject": "lite0/0/ant", "verdict": "move", "data": {"images": [1, 2]}},
     ]
-    assert client.post(door, json=batch(*kinds)).json()["ack"] == 5
+    assert client.post(door, json=batch(*kinds)).json()["ack"] == len(kinds)
     assert [e.kind for e in workspace.ledger.events()] == [k["kind"] for k in kinds]
 
 
@@ -148,6 +213,15 @@ BAD = [
     ({"kind": "pair", "subject": "2-2", "verdict": "related"}, "the smaller first"),
     ({"kind": "pair", "subject": "2-21", "verdict": "related"}, "ids run from 0 to 20"),
     ({"kind": "pair", "subject": "2", "verdict": "related"}, "is no pair"),
+    ({"kind": "pair", "subject": "2-other:1", "verdict": "related"}, "'other' is no reference set"),
+    ({"kind": "pair.final", "subject": "7-2", "verdict": "related"}, "the smaller first"),
+    ({"kind": "pair.final", "subject": "2-7", "verdict": "contested"}, "one of duplicate, related"),
+    ({"kind": "survivor", "subject": "21", "verdict": "keep"}, "ids run from 0 to 20"),
+    ({"kind": "survivor", "subject": "3", "verdict": "drop"}, "one of keep, release"),
+    ({"kind": "policy", "subject": "colour", "verdict": "red"}, "unknown policy 'colour'"),
+    ({"kind": "policy", "subject": "double-review", "verdict": "1.5"}, "a number from 0 to 1, not '1.5'"),
+    ({"kind": "policy", "subject": "survivors", "verdict": "luckiest"}, "luckiest"),
+    ({"kind": "review", "subject": "3/dssim", "verdict": "reviewed"}, "unknown kind"),
     ({"kind": "undo", "subject": "x y"}, "no event id"),
     ({"kind": "cluster.name", "subject": "lite0/2", "verdict": "x"}, "is no cluster"),
     ({"kind": "cluster.name", "subject": "../2/ant", "verdict": "x"}, "is no cluster"),

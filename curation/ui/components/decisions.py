@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from curation import judgements, policies
 from curation.files import NAME
 from curation.ledger import Event
 
 VERDICTS = {
     "flag": ("flag", "clear"),
     "exclude": ("exclude", "include"),
-    "pair": ("duplicate", "related", "different", "unsure"),
+    "pair": judgements.VERDICTS,
+    "pair.final": judgements.VERDICTS,
+    "survivor": ("keep", "release"),
     "cluster.merge": ("merge",),
     "cluster.split": ("split",),
     "cluster.move": ("move",),
@@ -32,7 +35,14 @@ class Refused(ValueError):
         self.seq = seq
 
 
-def parse(body: Any, images: int) -> tuple[list[Event], int]:
+class Known(NamedTuple):
+    """What subjects can be about: how many images the workspace has, and each of its reference sets."""
+
+    images: int
+    references: Mapping[str, int]
+
+
+def parse(body: Any, images: int, references: Mapping[str, int] | None = None) -> tuple[list[Event], int]:
     """Ledger events of a batch `{client, reviewer, events: [{seq, kind, subject, …}]}`, and the highest number.
 
     The event id is `client:seq`, so that a batch which is sent twice is kept once.
@@ -40,6 +50,7 @@ def parse(body: Any, images: int) -> tuple[list[Event], int]:
     Args:
         body: the decoded JSON.
         images: how many images the workspace has; ids run from 0.
+        references: how many images each of its reference sets has.
 
     Raises:
         Refused: something is missing, of the wrong type, or unknown.
@@ -53,11 +64,12 @@ def parse(body: Any, images: int) -> tuple[list[Event], int]:
         raise Refused("reviewer must be a name of 1 to 200 characters")
     if not isinstance(rows, list) or not rows:
         raise Refused("events must be a list with at least one decision")
-    events = [_event(client, reviewer, row, images) for row in rows]
+    known = Known(images, references or {})
+    events = [_event(client, reviewer, row, known) for row in rows]
     return events, max(row["seq"] for row in rows)
 
 
-def _event(client: str, reviewer: str, row: Any, images: int) -> Event:
+def _event(client: str, reviewer: str, row: Any, known: Known) -> Event:
     seq = row.get("seq") if isinstance(row, dict) else None
     if not isinstance(seq, int) or isinstance(seq, bool) or not 0 < seq < 2**53:
         raise Refused("every decision needs a seq, a whole number above 0")
@@ -73,7 +85,7 @@ def _event(client: str, reviewer: str, row: Any, images: int) -> Event:
             raise Refused(f"verdict {verdict!r} of a {kind}: one of {', '.join(allowed)}")
         if len(note) > MOST_NOTE:
             raise Refused(f"the note has {len(note):,} characters and may have {MOST_NOTE:,}")
-        CHECKS[kind](subject, verdict, data, images)
+        CHECKS[kind](subject, verdict, data, known)
     except Refused as refused:
         raise Refused(f"decision {seq}: {refused}", seq) from None
     return Event(
@@ -109,17 +121,28 @@ def _image(text: str, images: int) -> int:
     return int(text)
 
 
-def _check_image(subject: str, verdict: str, data: dict, images: int) -> None:
-    _image(subject, images)
+def _check_image(subject: str, verdict: str, data: dict, known: Known) -> None:
+    _image(subject, known.images)
 
 
-def _check_pair(subject: str, verdict: str, data: dict, images: int) -> None:
+def _check_pair(subject: str, verdict: str, data: dict, known: Known) -> None:
     first, dash, second = subject.partition("-")
-    if not dash or _image(first, images) >= _image(second, images):
+    name, colon, of_reference = second.rpartition(":")
+    if dash and colon and name not in known.references:
+        raise Refused(f"subject {subject!r}: {name!r} is no reference set of this workspace")
+    if dash and colon:
+        _image(first, known.images)
+        _image(of_reference, known.references[name])
+    elif not dash or _image(first, known.images) >= _image(second, known.images):
         raise Refused(f"subject {subject!r} is no pair: two image ids, the smaller first, with '-' between them")
 
 
-def _check_undo(subject: str, verdict: str, data: dict, images: int) -> None:
+def _check_policy(subject: str, verdict: str, data: dict, known: Known) -> None:
+    if why := policies.problem(subject, verdict):
+        raise Refused(why)
+
+
+def _check_undo(subject: str, verdict: str, data: dict, known: Known) -> None:
     if not EVENT_ID.fullmatch(subject):
         raise Refused(f"subject {subject!r} is no event id")
 
@@ -132,7 +155,7 @@ def _cluster(subject: str) -> int:
     return int(number)
 
 
-def _check_name(subject: str, verdict: str, data: dict, images: int) -> None:
+def _check_name(subject: str, verdict: str, data: dict, known: Known) -> None:
     _cluster(subject)
     if not 0 < len(verdict.strip()) <= 200:
         raise Refused(f"a cluster's name has 1 to 200 characters, this one has {len(verdict.strip())}")
@@ -145,12 +168,12 @@ def _numbers(value: Any, what: str, below: int) -> list[int]:
     return value
 
 
-def _check_merge(subject: str, verdict: str, data: dict, images: int) -> None:
+def _check_merge(subject: str, verdict: str, data: dict, known: Known) -> None:
     if _cluster(subject) in _numbers(data.get("clusters"), "data.clusters", 2**15):
         raise Refused(f"cluster {_cluster(subject)} cannot be merged into itself")
 
 
-def _check_split(subject: str, verdict: str, data: dict, images: int) -> None:
+def _check_split(subject: str, verdict: str, data: dict, known: Known) -> None:
     _cluster(subject)
     parts = data.get("parts")
     if not isinstance(parts, dict) or not parts:
@@ -158,18 +181,21 @@ def _check_split(subject: str, verdict: str, data: dict, images: int) -> None:
     for number, ids in parts.items():
         if not NUMBER.fullmatch(number) or int(number) >= 2**15:
             raise Refused(f"data.parts has the cluster number {number!r}")
-        _numbers(ids, f"data.parts[{number!r}]", images)
+        _numbers(ids, f"data.parts[{number!r}]", known.images)
 
 
-def _check_move(subject: str, verdict: str, data: dict, images: int) -> None:
+def _check_move(subject: str, verdict: str, data: dict, known: Known) -> None:
     _cluster(subject)
-    _numbers(data.get("images"), "data.images", images)
+    _numbers(data.get("images"), "data.images", known.images)
 
 
-CHECKS: dict[str, Callable[[str, str, dict, int], None]] = {
+CHECKS: dict[str, Callable[[str, str, dict, Known], None]] = {
     "flag": _check_image,
     "exclude": _check_image,
     "pair": _check_pair,
+    "pair.final": _check_pair,
+    "survivor": _check_image,
+    "policy": _check_policy,
     "undo": _check_undo,
     "cluster.name": _check_name,
     "cluster.merge": _check_merge,

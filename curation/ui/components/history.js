@@ -2,13 +2,18 @@
 
 export class History {
   constructor() {
-    this.verdicts = new Map(); // subject: {verdict, event, position}; the position is known once the ledger has it
+    this.verdicts = new Map(); // subject: {verdict, note, event, position}; the position is known once the ledger has it
     this.done = []; // what undo takes back, last one last
     this.undone = new Set(); // events that were undone here
+    this.touched = new Set(); // subjects that were decided or undone here
   }
 
   of(subject) {
     return this.verdicts.get(subject)?.verdict;
+  }
+
+  note(subject) {
+    return this.verdicts.get(subject)?.note || "";
   }
 
   // Verdicts that the ledger did not have at a position.
@@ -16,18 +21,21 @@ export class History {
     return [...this.verdicts.values()].filter((one) => !(one.position <= position)).length;
   }
 
-  add(subject, verdict, event) {
-    this.done.push({ subject, event, before: this.verdicts.get(subject) });
-    this.verdicts.set(subject, { verdict, event });
+  add(pair, verdict, event, note = "") {
+    const { subject } = pair;
+    this.touched.add(subject);
+    this.done.push({ subject, event, pair, before: this.verdicts.get(subject) });
+    this.verdicts.set(subject, { verdict, note, event });
   }
 
   // What undo takes back next: after a reload, the person's last verdict that stands, as Python found it.
   next(last) {
     const known = last && !this.undone.has(last.event_id);
-    return this.done.at(-1) || (known ? { subject: last.subject, event: last.event_id } : undefined);
+    return this.done.at(-1) || (known ? { subject: last.subject, event: last.event_id, pair: last.pair } : undefined);
   }
 
   undo({ subject, event, before }, by) {
+    this.touched.add(subject);
     this.done = this.done.filter((one) => one.event !== event);
     this.undone.add(event);
     if (before) this.verdicts.set(subject, { ...before, event: by });
@@ -40,8 +48,9 @@ export class History {
   }
 
   // What the ledger had at a position is Python's to say: a pair undone elsewhere comes back without a verdict.
-  forget(position) {
-    this.done = this.done.filter((one) => !(one.position <= position));
-    this.verdicts = new Map([...this.verdicts].filter(([, one]) => !(one.position <= position)));
+  forget(position, subjects) {
+    const gone = (subject, one) => one.position <= position && (!subjects || subjects.has(subject));
+    this.done = this.done.filter((one) => !gone(one.subject, one));
+    this.verdicts = new Map([...this.verdicts].filter(([subject, one]) => !gone(subject, one)));
   }
 }

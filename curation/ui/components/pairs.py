@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from curation import exclusions
+from curation.judgements import PROBES
 from curation.ui.components import base
+from curation.ui.components.sides import Sources, disguised, parts_of
 from curation.workspace import Workspace
 
 _mount = base.component("pairs")
-BATCH = 200
-_NOT_SHOWN = {"image_a", "image_b", "decision"}
+BATCH = 60
+MOST = 2000
+MEASURES = ("exact", "pixels", "dssim", "fc7", "phash", "phash_mirror", "cosine", "inliers", "probability")
+NEAR = {"pixels": 1.2e8, "dssim": 0.2205, "fc7": 1.32e4, "phash": 10, "phash_mirror": 10}
+"""Up to here a measure is emphasised: ImageNetV2's final review thresholds, and 10 bits of a perceptual hash."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,20 @@ class PairResult:
     """What the person did.
 
     Attributes:
-        pending: pairs of the queue that have no verdict yet, as this run found them.
+        pending: pairs that have no verdict yet, as the page said.
         saved: verdicts reached the ledger since the last run (a hint to look again; it may be missing).
+        wants: rows that the browser wants in the next run.
     """
 
     pending: int
     saved: bool = False
+    wants: int = BATCH
+
+
+def wants(key: str, workspace: Workspace) -> int:
+    """How many rows to hand to the viewer of this key in this run: known before it is drawn."""
+    rows = (base.state(base.own(key, workspace), "want") or {}).get("rows")
+    return min(max(rows, BATCH), MOST) if isinstance(rows, int) else BATCH
 
 
 def pair_viewer(
@@ -37,101 +50,117 @@ def pair_viewer(
     key: str,
     workspace: Workspace,
     reviewer: str,
+    total: int,
+    pending: int,
     queue: str = "",
     notify: bool = True,
+    finals: bool = False,
+    lease: float = 10,
+    near: Mapping[str, float] = NEAR,
     empty: tuple[str, str] = ("No pairs to decide", "Search for near duplicates first, or widen what is shown."),
 ) -> PairResult:
     """Show a queue of pairs; verdicts go to the ledger as `pair` events with what was on the screen.
 
-    Only the next `BATCH` pairs without a verdict travel to the browser; it asks for more before they run out.
+    The browser works through what it was given and asks for more before that runs out: the page then runs again, and
+    `wants` says how many rows to hand over.
 
     Args:
-        pairs: `image_a`, `image_b` (int32, image_a < image_b) in the order to show; any other column but `decision`
-            is shown as a measure (see `curation.workspace.PAIRS`). Give decided pairs too: they are left out here, and
-            counted as done.
+        pairs: rows of `duplicates.verdicts.queue` without a verdict of this reviewer and leased to them, in the order
+            to show: image_a, image_b, reference, subject, class_a, class_b, set_a, set_b, any measures, transform;
+            with `finals` also verdicts.
         key: unique on the page; with the workspace it names the instance, so that none acts on another workspace.
         reviewer: who decides.
-        queue: names what `pairs` is (its order and filters); another name starts from the top and forgets what was
-            saved, so that pairs undone elsewhere come back.
+        total: pairs of the whole queue, decided ones too.
+        pending: pairs of it that have no verdict yet, those leased to others too.
+        queue: names what `pairs` is (its order and filters); another name starts from the top.
         notify: rerun once verdicts were saved.
-        empty: title and hint when `pairs` has no row at all.
+        finals: settle contested pairs: shows who said what, and posts `pair.final` events.
+        lease: minutes after which a pair that nobody decided may have gone to somebody else.
+        near: by measure, the largest distance that is emphasised.
+        empty: title and hint when there is no pair at all.
     """
     position = workspace.ledger.position()
-    open_ = pending(workspace, pairs, position)
-    own = base.own(key, workspace)
-    rows = int((base.state(own, "want") or {}).get("rows") or BATCH)
-    batch = open_.slice(0, max(rows, BATCH))
-    last = base.last(workspace, ("pair",), reviewer, position)
+    own, kind = base.own(key, workspace), "pair.final" if finals else "pair"
+    last = base.last(workspace, (kind,), reviewer, position)
+    back = parts_of(last["subject"]) if last else None
+    sources = Sources(workspace)
     data = {
         "urls": base.urls(workspace),
+        "images": sources.images,
         "reviewer": reviewer,
+        "kind": kind,
         "queue": queue,
-        "total": len(pairs),
-        "pending": len(open_),
+        "total": total,
+        "pending": pending,
         "position": position,
-        "last": last if last and _holds(pairs, last["subject"]) else None,  # nothing is undone out of sight
+        "pairs": _rows(sources, pairs, near),
+        "last": last and back and {**last, "pair": _bare(sources, back, last["subject"])},
         "batch": BATCH,
+        "rows": wants(key, workspace),
+        "answered": (base.state(own, "want") or {}).get("at", 0),
+        "lease": lease,
         "notify": notify,
         "empty": list(empty),
-        **_batch(workspace, batch),
     }
     result = _mount(key=own, data=data, on_want_change=_nothing, on_saved_change=_nothing)
-    return PairResult(len(open_), result.saved is not None)
+    return PairResult(pending, result.saved is not None, wants(key, workspace))
 
 
 def _nothing() -> None:
     """A result field exists only with a callback of its name."""
 
 
-def _holds(pairs: pa.Table, subject: str) -> bool:
-    first, second = map(int, subject.split("-"))
-    return bool(((pairs["image_a"].to_numpy() == first) & (pairs["image_b"].to_numpy() == second)).any())
-
-
-def pending(workspace: Workspace, pairs: pa.Table, position: int | None = None) -> pa.Table:
-    """The pairs that no person has decided, at a position of the ledger (now, when None)."""
-    done = _decided(workspace, workspace.ledger.position() if position is None else position)
-    if not len(done) or not len(pairs):
-        return pairs
-    first, second = (pairs[c].to_numpy().astype(np.int64) for c in ("image_a", "image_b"))
-    return pairs.filter(pa.array(~np.isin(first << 32 | second, done)))
-
-
-@lru_cache(maxsize=8)
-def _decided(workspace: Workspace, position: int) -> np.ndarray:
-    """Pairs with a verdict as image_a * 2**32 + image_b, int64."""
-    said = exclusions.verdicts(workspace, until=position)
-    first, second = (said[c].to_numpy().astype(np.int64) for c in ("image_a", "image_b"))
-    return first << 32 | second
-
-
-def _batch(workspace: Workspace, pairs: pa.Table) -> dict[str, Any]:
+def _rows(sources: Sources, pairs: pa.Table, near: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Each pair as the browser needs it; measures that did not look are left out."""
+    if not len(pairs):
+        return []
     first, second = (pairs[c].to_numpy() for c in ("image_a", "image_b"))
-    ids = np.unique(np.concatenate([first, second]))
-    rows = base.image_rows(workspace, ids)
-    words, codes = base.codes(rows["class_name"])
-    measures = {c: _plain(pairs[c]) for c in pairs.column_names if c not in _NOT_SHOWN}
-    return {
-        "a": first.tolist(),
-        "b": second.tolist(),
-        "measures": {name: values for name, values in measures.items() if any(v is not None for v in values)},
-        "words": words,
-        "images": {
-            str(i): described
-            for i, *described in zip(
-                ids.tolist(),
-                codes,
-                rows["path"].to_pylist(),
-                rows["width"].to_pylist(),
-                rows["height"].to_pylist(),
-                strict=True,
-            )
-        },
-    }
+    names = pairs["reference"].to_pylist()
+    side = sources.lookup([""] * len(names) + names, np.concatenate([first, second]))
+    measures = [c for c in MEASURES if c in pairs.column_names]
+    rows = []
+    for row in pairs.to_pylist():
+        left = side("", row["image_a"]) | {"class": row["class_a"], "set": row["set_a"]}
+        right = side(row["reference"], row["image_b"]) | {"class": row["class_b"], "set": row["set_b"]}
+        if row["reference"] == PROBES:
+            right = disguised(right, left)
+        known = {c: _plain(row[c]) for c in measures if row[c] is not None and row[c] == row[c]}
+        rows.append(
+            {
+                "subject": row["subject"],
+                "left": left,
+                "right": right,
+                "measures": known,
+                "near": [c for c, value in known.items() if c in near and value <= near[c]],
+                "transform": _transform(row.get("transform")),
+                "said": _said(row.get("verdicts")),
+            }
+        )
+    return rows
 
 
-def _plain(column: pa.ChunkedArray) -> list[Any]:
-    """Values that JSON can say, floats to four digits."""
-    if pa.types.is_floating(column.type):
-        return [None if v is None or v != v else round(v, 4) for v in column.to_pylist()]
-    return column.to_pylist()
+def _bare(sources: Sources, named: tuple[int, str, int], subject: str) -> dict[str, Any]:
+    """A pair of which only the pictures are known: enough to show it when its verdict is taken back."""
+    first, name, second = named
+    left = sources.rows("", np.array([first]))[first]
+    right = sources.rows(name, np.array([second]))[second]
+    right = disguised(right, left) if name == PROBES else right
+    return {"subject": subject, "left": left, "right": right, "measures": {}, "near": [], "said": [], "bare": True}
+
+
+def _plain(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _transform(values: list[float] | None) -> list[float] | None:
+    """Six finite numbers of a transform that can be drawn, else None."""
+    if values is None or len(values) != 6 or not np.isfinite(values).all():
+        return None
+    a, b, _, c, d, _ = values
+    return [round(v, 6) for v in values] if 1e-3 < abs(a * d - b * c) < 1e3 else None
+
+
+def _said(verdicts: Any) -> list[dict[str, str]]:
+    """Who said what about a pair: reviewer, verdict, note."""
+    rows = json.loads(verdicts) if isinstance(verdicts, str) else verdicts
+    return [{k: str(row.get(k) or "") for k in ("reviewer", "verdict", "note")} for row in rows or []]

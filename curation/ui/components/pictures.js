@@ -8,12 +8,13 @@ export class Pictures {
     this.kept = new Map(); // URL: {image, ready, done}, the one used last goes last
   }
 
-  get(urls, id) {
-    const url = pictureUrl(urls, id, "mid");
+  // `images`: the picture URLs by source; `urgent`: it is wanted on the screen now.
+  get(images, { id, source }, urgent = false) {
+    const url = pictureUrl({ image: images[source] }, id, "mid");
     let one = this.kept.get(url);
     if (one) this.kept.delete(url);
     else {
-      const image = element("img", { src: url, draggable: false, alt: "" });
+      const image = element("img", { fetchPriority: urgent ? "high" : "low", src: url, draggable: false, alt: "" });
       one = { image, done: false };
       one.ready = image.decode().catch(() => {}).then(() => { one.done = true; });
     }

@@ -12,15 +12,15 @@ export class Strip {
     this.list = element("ol", { className: "strip", aria: { label: "Pairs seen last" } });
   }
 
-  show(pairs, verdictOf, urls) {
+  show(pairs, verdictOf, images) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.paint(pairs, verdictOf, urls), 100); // never in the way of the next pair
+    this.timer = setTimeout(() => this.paint(pairs, verdictOf, images), 100); // never in the way of the next pair
   }
 
-  paint(pairs, verdictOf, urls) {
+  paint(pairs, verdictOf, images) {
     const latest = pairs.map((pair) => {
       const verdict = verdictOf(pair.subject) || "skipped";
-      if (!this.entries.has(pair.subject)) this.entries.set(pair.subject, this.entry(pair, urls));
+      if (!this.entries.has(pair.subject)) this.entries.set(pair.subject, this.entry(pair, images));
       const entry = this.entries.get(pair.subject);
       entry.lastChild.textContent = VERDICTS.find(([name]) => name === verdict)?.[1] || "–";
       entry.title = verdict;
@@ -32,8 +32,8 @@ export class Strip {
     for (const subject of [...this.entries.keys()].slice(0, -KEPT)) this.entries.delete(subject);
   }
 
-  entry(pair, urls) {
-    const small = (side) => element("img", { src: pictureUrl(urls, side.id, "thumb"), alt: "" });
+  entry(pair, images) {
+    const small = (side) => element("img", { src: pictureUrl({ image: images[side.source] }, side.id, "thumb"), alt: "" });
     const made = element("button", { className: "quiet" }, small(pair.left), small(pair.right), element("span"));
     made.onclick = () => this.go(pair);
     made.onmousedown = (event) => event.preventDefault();

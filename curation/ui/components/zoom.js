@@ -1,6 +1,8 @@
 // Zoom and pan of several frames in step.
 
 const MOST = 12;
+const STEP = 1.5;
+const PAN = 0.12; // of a frame
 
 export class Zoom {
   constructor(stage) {
@@ -33,6 +35,17 @@ export class Zoom {
 
   toggle(point) {
     this.to(this.scale > 1 ? 1 : 3, point);
+  }
+
+  step(direction) {
+    this.to(this.scale * STEP ** direction);
+  }
+
+  // What is looked at moves by a part of the frame: to the right, the picture goes left.
+  pan(right, down) {
+    this.x -= PAN * right;
+    this.y -= PAN * down;
+    this.apply();
   }
 
   drag(event) {

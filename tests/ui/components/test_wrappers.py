@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from streamlit.testing.v1 import AppTest
+from mounting import decide, run
 
 from curation import files
 from curation.errors import ArgumentError
 from curation.ledger import Event
-from curation.ui.components import base, gallery, pairs, points, scatter
+from curation.ui.components import base, gallery, points, scatter
 from curation.workspace import MAPS
-
-
-def run(script, workspace, **state) -> tuple[AppTest, dict]:
-    """Run a script that mounts one component; the session after it and the data that was sent.
-
-    `state` holds what the browser set before, by the component's key; `n` is the script's own.
-    """
-    at = AppTest.from_function(script, args=(workspace.key,), default_timeout=20)
-    for key, value in state.items():
-        at.session_state[key if key == "n" else f"{key}-{workspace.key}"] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at, json.loads(at.get("bidi_component")[0].proto.json)
-
-
-def decide(workspace, kind: str, **verdicts: str) -> None:
-    """Verdicts by subject; `_` stands for the dash of a pair and is not needed at the start of a number."""
-    events = [
-        Event(reviewer="ben", kind=kind, subject=subject.strip("_").replace("_", "-"), verdict=verdict)
-        for subject, verdict in verdicts.items()
-    ]
-    workspace.ledger.append(events)
-
 
 # -- gallery
 
@@ -122,70 +98,6 @@ def test_a_gallery_knows_the_reviewers_last_decision_among_its_pictures(workspac
 def test_a_gallery_says_what_it_cannot_do(workspace, wrong):
     with pytest.raises(ArgumentError):
         gallery.gallery([1, 2], key="g", workspace=workspace, reviewer="anna", **wrong)
-
-
-# -- pairs
-
-
-def queue(workspace_id):
-    import pyarrow as pa
-    import streamlit as st
-
-    from curation.ui import recent
-    from curation.ui.components.pairs import pair_viewer
-
-    n = st.session_state.get("n", 4)
-    table = pa.table(
-        {
-            "image_a": pa.array([i // 19 for i in range(n)], pa.int32()),
-            "image_b": pa.array([i % 19 + 2 for i in range(n)], pa.int32()),
-            "phash": pa.array([None, *range(1, n)], pa.int16()),
-            "cosine": pa.array([float("nan"), *[0.123456] * (n - 1)], pa.float32()),
-            "exact": pa.nulls(n, pa.bool_()),
-            "decision": ["candidate"] * n,
-        }
-    )
-    workspace = recent.open_workspace(workspace_id)
-    st.session_state["result"] = pair_viewer(table, key="p", workspace=workspace, reviewer="anna")
-
-
-def test_pairs_come_with_names_and_only_measures_that_were_taken(workspace):
-    at, data = run(queue, workspace)
-    assert (data["a"], data["b"]) == ([0, 0, 0, 0], [2, 3, 4, 5])
-    assert data["measures"] == {"phash": [None, 1, 2, 3], "cosine": [None, 0.1235, 0.1235, 0.1235]}
-    word, path, width, height = data["images"]["2"]
-    assert (data["words"][word], path, width, height) == ("ant", "ant/002.jpg", 48, 40)
-    assert (data["total"], data["pending"], at.session_state["result"].pending) == (4, 4, 4)
-
-
-def test_decided_pairs_are_left_out_and_come_back_when_undone(workspace):
-    decide(workspace, "pair", _0_3="related", _0_4="duplicate")
-    _, data = run(queue, workspace)
-    assert (data["b"], data["total"], data["pending"]) == ([2, 5], 4, 2)
-    first = workspace.ledger.events("pair")[0]
-    workspace.ledger.undo(first.event_id, reviewer="ben")
-    assert run(queue, workspace)[1]["b"] == [2, 3, 5]
-
-
-def test_a_pair_viewer_knows_the_reviewers_last_verdict_in_the_queue(workspace):
-    events = [Event(reviewer="anna", kind="pair", subject=s, verdict="related") for s in ("0-3", "7-8")]
-    workspace.ledger.append(events)
-    assert run(queue, workspace)[1]["last"] is None  # 7-8 is not in this queue
-    workspace.ledger.undo(events[1].event_id, reviewer="ben")
-    last = {"event_id": events[0].event_id, "subject": "0-3", "kind": "pair", "verdict": "related"}
-    assert run(queue, workspace)[1]["last"] == last
-
-
-def test_the_browser_gets_as_many_pairs_as_it_asks_for(workspace):
-    assert len(run(queue, workspace, n=350)[1]["a"]) == pairs.BATCH
-    assert len(run(queue, workspace, n=350, p={"want": {"rows": 230, "at": 170}})[1]["a"]) == 230
-    assert len(run(queue, workspace, n=350, p={"want": {"rows": 1, "at": 0}})[1]["a"]) == pairs.BATCH
-
-
-def test_an_empty_queue_is_no_error(workspace):
-    empty = pa.table({"image_a": pa.array([], pa.int32()), "image_b": pa.array([], pa.int32())})
-    assert pairs.pending(workspace, empty).num_rows == 0
-    assert pairs._batch(workspace, empty)["images"] == {}
 
 
 # -- points

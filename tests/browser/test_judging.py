@@ -1,0 +1,114 @@
+"""Many people judge at once on the real page: every verdict arrives once, and no pair is served to two of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from PIL import Image
+
+from curation import files, judgements, leases
+from curation.images import ingest
+from curation.ui import recent
+from curation.workspace import PAIRS, Workspace
+
+pytestmark = pytest.mark.browser
+REPOSITORY = Path(__file__).resolve().parents[2]
+PEOPLE = 20
+SECONDS = float(os.environ.get("CURATION_JUDGING_SECONDS", 10))  # 60 for a full minute
+PAUSE = 400  # ms from pair to pair: nine times as fast as 1,000 an hour
+IMAGES = 120
+
+# Each page judges for itself, as fast as told, and writes down which pairs it was given and what it decided.
+JUDGE = """([seconds, pause]) => {
+  const host = () => [...document.querySelectorAll("*")].find((e) => e.shadowRoot?.querySelector(".pairs"));
+  const keys = "drfe";
+  window.decided = new Set();
+  const until = performance.now() + 1000 * seconds;
+  const step = () => {
+    if (performance.now() > until) { window.finished = true; return; }
+    const before = host()?.dataset.pair;
+    const key = keys[window.decided.size % 4];
+    if (before) window.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    if (before && host().dataset.pair !== before) window.decided.add(before);
+    else if (before) setTimeout(() => host().dataset.pair !== before && window.decided.add(before), pause / 2);
+    setTimeout(step, pause);
+  };
+  step();
+}"""
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    """120 small pictures, and every two of them a pair that is to be judged."""
+    rng = np.random.default_rng(11)
+    folder = tmp_path / "pictures" / "ant"
+    folder.mkdir(parents=True)
+    for i in range(IMAGES):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{i:03d}.png")
+    made = Workspace.create(tmp_path / "workspace", roots={"pictures": folder.parent})
+    ingest.read(made, workers=1)
+    rows = [
+        {"image_a": a, "image_b": b, "reference": "", "exact": False, "phash": 8, "probability": 0.5}
+        | {"found_by": "phash", "decision": "candidate"}
+        for a, b in combinations(range(IMAGES), 2)
+    ]
+    path = made.path / "duplicates" / "pairs.parquet"
+    files.write_table(path, pa.Table.from_pylist(rows, schema=PAIRS))
+    files.write_json(path.with_suffix(".json"), {"workspace": made.id})
+    recent.remember(made)
+    return made
+
+
+def settled(workspace: Workspace, count: int, seconds: float = 30) -> list:
+    """The verdicts of the ledger, once there are so many."""
+    until = time.monotonic() + seconds
+    while len(found := workspace.ledger.events("pair")) < count and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
+
+
+def holders(workspace: Workspace) -> set[tuple[str, str]]:
+    """Pairs that are leased, each with the person who holds it."""
+    with workspace.ledger.reading() as connection:
+        return {tuple(row) for row in connection.execute(sa.select(leases.leases.c.subject, leases.leases.c.holder))}
+
+
+def test_twenty_people_judge_at_once(chromium, serve, workspace):
+    app = serve(REPOSITORY / "app.py")
+    contexts = [chromium.new_context(viewport={"width": 800, "height": 600}) for _ in range(PEOPLE)]
+    pages = [context.new_page() for context in contexts]
+    errors: list[str] = []
+    try:
+        for i, page in enumerate(pages):
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.goto(f"{app.url}/duplicates?w={workspace.key}&reviewer=person-{i:02d}", wait_until="commit")
+        for page in pages:
+            page.locator("[data-pair]").wait_for(timeout=120_000)
+        for page in pages:
+            page.evaluate(JUDGE, [SECONDS, PAUSE])
+        for page in pages:
+            page.wait_for_function("() => window.finished", timeout=1000 * SECONDS + 60_000)
+        pages[0].wait_for_timeout(500)
+        decided = {f"person-{i:02d}": page.evaluate("() => [...window.decided]") for i, page in enumerate(pages)}
+        found = settled(workspace, sum(map(len, decided.values())))
+        held = holders(workspace)
+    finally:
+        for context in contexts:
+            context.close()
+    assert not errors
+    assert min(map(len, decided.values())) >= 3  # everybody came to judge
+    assert Counter((e.reviewer, e.subject) for e in found) == Counter(
+        (who, subject) for who, subjects in decided.items() for subject in subjects
+    )
+    served = held | {(e.subject, e.reviewer) for e in found}
+    assert len({who for _, who in held}) == PEOPLE
+    assert max(Counter(subject for subject, _ in served).values()) == 1
+    assert len(judgements.verdicts(workspace)) == len(found)
