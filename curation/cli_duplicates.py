@@ -121,19 +121,19 @@ def resolve(
 ) -> None:
     """Who stays of every group of near duplicates; the policy holds for splits from then on."""
     from curation import bursts as photographs
-    from curation import survivors
+    from curation import policies, survivors
 
     workspace = Workspace(folder)
     if dry_run:
         return finish({"policies": survivors.preview(workspace, policies=policy and [policy]).counts}, as_json)
     result = {"bursts": photographs.import_table(workspace, bursts)} if bursts else {}
     if policy:
-        survivors.set_policy(workspace, policy, reviewer=reviewer or getpass.getuser())
+        policies.put(workspace, "survivors", policy, reviewer=reviewer or getpass.getuser())
     found = survivors.resolve(workspace)
     if out:
         files.write_table(out, found.members)
     summary = survivors.summary(workspace, found)
-    return finish({"policy": survivors.policy_in_force(workspace), **summary, **result}, as_json)
+    return finish({"policy": policies.value(workspace, "survivors"), **summary, **result}, as_json)
 
 
 @app.command()

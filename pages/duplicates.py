@@ -8,7 +8,9 @@ from curation.ui import court, frame, leak_map, pair_search, stopping
 VIEWS = {"Pairs": court.pairs, "Groups": court.groups, "When to stop": stopping.show, "Leaks": leak_map.show}
 
 workspace = frame.current()
-frame.title("Duplicates", "Which pictures are one picture? What you rule out stays out of every split")
+with st.container(horizontal=True, vertical_alignment="center", key="title_row"):
+    frame.title("Duplicates", "Which pictures are one picture? What you rule out stays out of every split")
+    choice = st.container(width="content")
 if not workspace.images_path.is_file():
     frame.empty("No pictures yet", "Pairs are found among pictures.", "start", "Open a folder")
 found = pairs_path(workspace).is_file()
@@ -22,7 +24,7 @@ if st.session_state.get("duplicates_view") not in VIEWS:
     st.session_state["duplicates_view"] = (
         st.query_params.get("view") if st.query_params.get("view") in VIEWS else "Pairs"
     )
-view = st.segmented_control("View", list(VIEWS), required=True, key="duplicates_view", label_visibility="collapsed")
+view = choice.segmented_control("View", list(VIEWS), required=True, key="duplicates_view", label_visibility="collapsed")
 st.query_params["view"] = view
 VIEWS[view](workspace)
 with st.sidebar:

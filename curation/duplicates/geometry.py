@@ -85,9 +85,9 @@ def check(
 ) -> Checked:
     """Compare pairs of pictures by geometry, mirror images too.
 
-    Local features are extracted once a picture as long as `HELD` pictures in a row do for all pairs at hand; memory
-    is bounded whatever the number of pairs. The result of a pair depends on its two files alone: not on the number
-    of workers, nor on the other pairs, nor on their order.
+    Pairs are gone through by their ids, and the local features of the last `HELD` pictures are kept, so memory is
+    bounded; a picture that comes up again later is read again. The result of a pair depends on its two files alone:
+    not on the number of workers, nor on the other pairs, nor on their order.
 
     Args:
         first, second: the workspaces of either side; may be the same.

@@ -81,8 +81,8 @@ def worth_checking(exact: np.ndarray, margins: Mapping[str, np.ndarray]) -> np.n
     """Which pairs the geometric check could still change, bool (P,).
 
     Not those with the same pixels, nor those that stand out so little that their margins make them less probable than
-    `WORTH_CHECKING`: 0.05 of cosine where hashes say nothing, 3.5 bits where there are hashes alone. What is left is at most
-    what the measures propose (30 pairs an image and measure); on photographs it is 3 to 4 pairs an image.
+    `WORTH_CHECKING`: 0.05 of cosine where hashes say nothing, 3.5 bits where there are hashes alone. What is left is
+    at most what the measures propose (30 pairs an image and measure); on photographs it is 3 to 4 pairs an image.
     """
     return ~exact & (probability(exact, margins) >= WORTH_CHECKING)
 

@@ -139,7 +139,7 @@ def groups(workspace: Workspace) -> None:
         frame.undo_button(workspace, ("survivor", "pair", "policy"))
     found = resolved(workspace)
     inner = found.members.column("component").to_numpy()
-    policy = survivors.policy_in_force(workspace)
+    policy = policies.value(workspace, "survivors")
     name, _, split = policy.partition(":")
     group_viewer(
         found.members,
@@ -157,13 +157,13 @@ def _policy(workspace: Workspace) -> None:
     """Choose the policy in force; each tells how many it keeps."""
     preview = previewed(workspace)
     names = list(preview.counts)
-    now = survivors.policy_in_force(workspace)
+    now = policies.value(workspace, "survivors")
     names = names if now in names else [now, *names]
     if st.session_state.get("policy") != now:
         st.session_state["policy"] = now
 
     def choose() -> None:
-        survivors.set_policy(workspace, st.session_state["policy"], reviewer=frame.reviewer())
+        policies.put(workspace, "survivors", st.session_state["policy"], reviewer=frame.reviewer())
 
     st.selectbox(
         "Who stays of each group",

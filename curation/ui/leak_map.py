@@ -23,7 +23,7 @@ def show(workspace: Workspace) -> None:
     table = court.leaking(workspace, split)
     grid = _grid(table)
     event = st.dataframe(
-        grid,
+        grid.style.map(_tint),
         key=f"leaks_{split}",
         on_select="rerun",
         selection_mode="single-cell",
@@ -34,6 +34,8 @@ def show(workspace: Workspace) -> None:
         "Pairs called duplicates, by people or where nobody judged by the rule, and pairs that are undecided. "
         "Choose a cell to review its pairs."
     )
+    if table.num_rows == 1:
+        st.caption("To look for leaks into another benchmark, name its folder under Find again: Also against.")
     if cells := event.selection.cells:
         row, column = cells[0]
         _chosen(table, split, row, column)
@@ -59,6 +61,13 @@ def _words(row: tuple) -> str:
     parts += [f"{row.undecided:,} undecided"] if row.undecided else []
     parts += [f"{row.contested:,} contested"] if row.contested else []
     return " · ".join(parts)
+
+
+def _tint(words: str) -> str:
+    """Cells with leaks stand out, in light and dark."""
+    if not words or words[0] in "0n":
+        return "background-color: rgba(230, 159, 0, .12)" if "contested" in words else ""
+    return "background-color: rgba(213, 94, 0, .16)"
 
 
 def _chosen(table: pa.Table, split: str | None, row: int, column: str) -> None:

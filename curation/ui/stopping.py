@@ -57,7 +57,7 @@ def show(workspace: Workspace) -> None:
         frame.reviewer_field()
     learnt = _learnt(workspace, measure, files.stamp(exclusions.pairs_path(workspace)), workspace.ledger.position())
     _advice(learnt.stop)
-    if len(learnt.rates) or len(learnt.lines):
+    if len(learnt.rates):
         figure = charts.duplicate_rate(learnt.rates, learnt.curve, learnt.lines, UNITS[measure])
         st.plotly_chart(figure, key="duplicate_rate", config={"displayModeBar": False})
         st.caption(
@@ -89,11 +89,12 @@ def _advice(stop: dict[str, Any]) -> None:
         said = "You can stop" if enough else f"Look at {stop['next']:,} more"
         if not stop["undecided"]:
             said = "Every pair is judged"
-        st.subheader(said, anchor=False)
+        st.header(said, anchor=False)
         numbers = f"{stop['undecided']:,} pairs unseen, of which an estimated {stop['estimated']:,.0f} are duplicates"
         st.text(f"{numbers} ({stop['low']:,.0f} to {stop['high']:,.0f}); {stop['tolerated']:,.0f} are tolerated.")
         if stop["verdicts"] < calibration.FEW:
-            st.caption(f"Only {stop['verdicts']:,} verdicts tell so far: the estimate is wide below {calibration.FEW}.")
+            said = f"{stop['verdicts']:,} verdicts tell so far" if stop["verdicts"] else "No verdict tells anything yet"
+            st.caption(f"{said}: the estimate stays wide below {calibration.FEW}. Judge pairs, the nearest first.")
 
 
 def _reviewers(workspace: Workspace) -> None:

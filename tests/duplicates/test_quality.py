@@ -53,7 +53,7 @@ def recall_and_precision(workspace: Workspace, group: np.ndarray) -> tuple[float
 def test_hashes_alone(photographs):
     find(photographs[0])
     recall, precision = recall_and_precision(*photographs)
-    assert recall >= 0.44
+    assert recall >= 0.50
     assert precision >= 0.98
 
 
@@ -63,10 +63,10 @@ def test_hashes_and_features(photographs):
     summary = find(workspace)
     assert summary["features"] == "tf_efficientnet_lite0"
     recall, precision = recall_and_precision(workspace, group)
-    assert recall >= 0.94
+    assert recall >= 0.95
     assert precision >= 0.98
     # Where the rule is least sure, the answer is in fact open.
     pairs = files.read_table(workspace.path / "duplicates" / "pairs.parquet")
     open_ones = np.argsort(np.abs(pairs["probability"].to_numpy() - 0.5), kind="stable")[:20]
     true = group[pairs["image_a"].to_numpy()] == group[pairs["image_b"].to_numpy()]
-    assert 0.15 < true[open_ones].mean() < 0.85
+    assert 0.1 < true[open_ones].mean() < 0.9
