@@ -120,19 +120,20 @@ def resolve(
     as_json: Json = False,
 ) -> None:
     """Who stays of every group of near duplicates; the policy holds for splits from then on."""
-    from curation import bursts as photographs
-    from curation import policies, survivors
+    from curation import policies
+    from curation.survivors import bursts as photographs
+    from curation.survivors import resolution
 
     workspace = Workspace(folder)
     if dry_run:
-        return finish({"policies": survivors.preview(workspace, policies=policy and [policy]).counts}, as_json)
+        return finish({"policies": resolution.preview(workspace, policies=policy and [policy]).counts}, as_json)
     result = {"bursts": photographs.import_table(workspace, bursts)} if bursts else {}
     if policy:
         policies.put(workspace, "survivors", policy, reviewer=reviewer or getpass.getuser())
-    found = survivors.resolve(workspace)
+    found = resolution.resolve(workspace)
     if out:
         files.write_table(out, found.members)
-    summary = survivors.summary(workspace, found)
+    summary = resolution.summary(workspace, found)
     return finish({"policy": policies.value(workspace, "survivors"), **summary, **result}, as_json)
 
 

@@ -42,13 +42,13 @@ def exclusions(workspace: Workspace, *, duplicates: str = "decided", until: int 
         CurationError: the pairs, or an event of the ledger, name images that the workspace does not have, or people
             keep two images of a component.
     """
-    from curation import survivors  # it is made from the pairs of this module
+    from curation.survivors import resolution  # it is made from the pairs of this module
 
     if duplicates not in POLICIES:
         raise ArgumentError(f"unknown policy {duplicates!r} for duplicates: choose one of {', '.join(POLICIES)}")
     out = excluded_by_people(workspace, until=until)
     if duplicates != "ignore":
-        found = survivors.resolve(workspace, until=until, rule=duplicates == "decided").members.to_pandas()
+        found = resolution.resolve(workspace, until=until, rule=duplicates == "decided").members.to_pandas()
         lost = found[~found["survives"] & ~found["image_id"].isin(out["image_id"])]
         usable = np.isin(lost["image_id"], workspace.usable())
         out = pd.concat([out, lost.loc[usable, ["image_id", "reason"]]])

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curation import components, exclusions, files, resolution, survivors
+from curation import exclusions, files
 from curation.errors import ArgumentError
 from curation.formats import imagenetv2_dataset, imagenetv2_state
 from curation.judgements import CONTESTED
 from curation.references import PROBES
+from curation.survivors import components, resolution
+from curation.survivors.graph import paths_of
 from curation.workspace import Workspace
 
 SOURCE = "source"
@@ -97,7 +99,7 @@ def _dataset(path: Path, folder: str | Path | None) -> dict[str, Any]:
 
 
 def _workspace(workspace: Workspace) -> dict[str, Any]:
-    members = survivors.resolve(workspace)
+    members = resolution.resolve(workspace)
     contested = exclusions.verdicts(workspace)
     contested = contested[(contested["verdict"] == CONTESTED) & (contested["reference"] != PROBES)]
     counts: dict[str, int] = {}
@@ -109,7 +111,7 @@ def _workspace(workspace: Workspace) -> dict[str, Any]:
         findings += _components(split, rows, members)
         findings += _contested(split, rows, contested)
     ids = sorted({image_id for finding in findings for image_id in finding["images"]})
-    paths = dict(zip(ids, resolution.paths_of(workspace, "", np.array(ids, np.int64)), strict=True))
+    paths = dict(zip(ids, paths_of(workspace, "", np.array(ids, np.int64)), strict=True))
     for finding in findings:
         finding["images"] = [{"image_id": i, "path": paths[i]} for i in finding["images"]]
     return _report(workspace.path, "workspace", counts, findings)
@@ -137,7 +139,7 @@ def _excluded(workspace: Workspace, split: str, rows: pd.DataFrame) -> list[Find
     return [_finding("excluded", split, [name], [i], text) for i, name, text in bad.itertuples(index=False)]
 
 
-def _components(split: str, rows: pd.DataFrame, found: survivors.Resolution) -> list[Finding]:
+def _components(split: str, rows: pd.DataFrame, found: resolution.Resolution) -> list[Finding]:
     members, edges = found.members.to_pandas(), found.edges.to_pandas()
     own = members.loc[members["reference"] == "", ["image_id", "component"]]
     here = rows.merge(own, on="image_id").sort_values(["component", "set", "image_id"])
@@ -180,7 +182,7 @@ def _finding(kind: str, split: str, sets: list[str], images: list[int], why: str
 def _edges_in_words(edges: pd.DataFrame) -> dict[int, str]:
     """The first edges of each component, and who says so."""
     told: dict[int, list[str]] = {}
-    for component, a, b, reference, kind, by in edges[survivors.EDGES.names].itertuples(index=False):
+    for component, a, b, reference, kind, by in edges[resolution.EDGES.names].itertuples(index=False):
         told.setdefault(component, []).append(f"{a} - {f'{reference}:' if reference else ''}{b} ({kind}, {by})")
     return {
         component: ", ".join(words[:_SHOWN]) + (f" and {len(words) - _SHOWN:,} more" if len(words) > _SHOWN else "")

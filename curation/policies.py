@@ -50,10 +50,10 @@ def problem(name: str, text: str) -> str:
     if name not in DEFAULTS:
         return f"unknown policy {name!r}: one of {', '.join(DEFAULTS)}"
     if name == "survivors":
-        from curation import survivors
+        from curation.survivors import resolution
 
         try:
-            survivors.check_policy(text)
+            resolution.check_policy(text)
         except ArgumentError as error:
             return str(error)
         return ""

@@ -12,14 +12,17 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks.serving import browser, served  # noqa: E402
+from curation.workspace import Workspace  # noqa: E402
 
 TARGET = REPOSITORY / "docs" / "pictures"
 PAGES = ("start", "images", "features", "clusters", "map", "duplicates", "splits", "export")
+VIEWS = {"groups": "Groups", "stopping": "When to stop", "leaks": "Leaks"}
 
 
 def prepare(home: Path) -> str:
@@ -30,8 +33,42 @@ def prepare(home: Path) -> str:
     workspace = pipeline.prepare(home / "workspaces" / "digits", source="digits")
     pipeline.run(workspace, source="digits", progress=lambda done, total, message: print(f"\r{message:50}", end=""))
     export.export(workspace, "glt", formats=("glt-json", "csv", "imagenet-lt-txt"))
+    compare(workspace, home / "other")
     recent.remember(workspace)
     return workspace.key
+
+
+def compare(workspace: Workspace, other: Path) -> None:
+    """Plant probes, add another benchmark that has some of the digits, and judge the first hundred pairs."""
+    from PIL import Image
+
+    from curation import pipeline
+    from curation.duplicates import find, probes, verdicts
+    from curation.ledger import Event
+
+    images = workspace.images(["root", "path", "class_name"]).to_pylist()
+    for row in images[::60]:
+        target = other / row["class_name"] / f"{Path(row['path']).stem}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(workspace.image_file(row["root"], row["path"])).convert("RGB").save(target, quality=60)
+    pipeline.add_reference(workspace, other, name="another-benchmark")
+    pipeline.plant_probes(workspace, count=40)
+    find.find(workspace)
+    truth = {(row["image_a"], row["image_b"]): row["truth"] for row in probes.planted(workspace).to_pylist()}
+    for reviewer, start in (("ben", 0), ("carla", 60)):
+        rows = verdicts.queue(workspace, reviewer=reviewer, order="distance").to_pylist()[start : start + 60]
+        said = [(row, truth.get((row["image_a"], row["image_b"]))) for row in rows]
+        workspace.ledger.append(
+            [
+                Event(
+                    reviewer=reviewer,
+                    kind="pair",
+                    subject=row["subject"],
+                    verdict=known or ("duplicate" if row["decision"] == "duplicate" else "different"),
+                )
+                for row, known in said
+            ]
+        )
 
 
 def lasso(page) -> None:
@@ -60,7 +97,12 @@ def main() -> None:
                 if stem == "map":
                     lasso(page)
                 page.screenshot(path=TARGET / f"{stem}.png")
-    print(f"\r{len(PAGES)} pictures in {TARGET}")
+            for stem, view in VIEWS.items():
+                page.goto(f"{url}/duplicates?w={workspace}&view={quote(view)}&reviewer=anna")
+                page.locator(".page-title").wait_for()
+                page.wait_for_timeout(4000)
+                page.screenshot(path=TARGET / f"{stem}.png")
+    print(f"\r{len(PAGES) + len(VIEWS)} pictures in {TARGET}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from curation import bursts, exclusions, judgements, named, survivors
+from curation import exclusions, judgements
+from curation.duplicates import named
+from curation.duplicates.named import Place
 from curation.duplicates.published_events import Drawn, note
 from curation.duplicates.published_files import Told
 from curation.engine import Progress, quiet
@@ -22,7 +24,7 @@ from curation.errors import ArgumentError, CurationError
 from curation.formats import imagenetv2_dataset, imagenetv2_state
 from curation.formats.imagenetv2_state import State
 from curation.ledger import Event
-from curation.named import Place
+from curation.survivors import bursts, resolution
 from curation.workspace import Workspace
 
 BATCH = 10_000
@@ -187,7 +189,7 @@ def _contradictions(workspace: Workspace, drawn: Drawn) -> list[str]:
             other.setdefault(f"pairs are {verdict} by the files and {stands} here", []).append(" - ".join(pair))
     notes = [line for what in sorted(other) for line in note(other[what], what)]
     try:
-        survivors.resolve(workspace)
+        resolution.resolve(workspace)
     except CurationError as error:
         notes.append(str(error))
     return notes

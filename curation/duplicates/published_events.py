@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from curation import judgements
+from curation.duplicates.named import Place
 from curation.formats import imagenetv2_state
 from curation.formats.imagenetv2_state import State
 from curation.ledger import Event
-from curation.named import Place
 
 IMPORTED = "imported"
 """Reviewer of what the files do not say who decided."""

@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from curation import components, exclusions, judgements, named, references
+from curation import exclusions, judgements, references
+from curation.duplicates import named
+from curation.duplicates.named import Place
 from curation.duplicates.published_events import KIND, LISTED
 from curation.formats.imagenetv2_state import Review
-from curation.named import Place
+from curation.survivors import components
 from curation.workspace import Workspace
 
 Edge = tuple[str, str]

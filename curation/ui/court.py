@@ -7,9 +7,10 @@ from functools import lru_cache
 import pyarrow as pa
 import streamlit as st
 
-from curation import exclusions, files, leases, policies, survivors
+from curation import exclusions, files, leases, policies
 from curation.duplicates import leaks, verdicts
 from curation.duplicates.orders import MEASURES, ORDERS
+from curation.survivors import resolution
 from curation.ui import frame, tables
 from curation.ui.components.groups import group_viewer
 from curation.ui.components.pairs import pair_viewer, wants
@@ -147,7 +148,7 @@ def groups(workspace: Workspace) -> None:
         key="groups",
         workspace=workspace,
         reviewer=frame.reviewer(),
-        policy=survivors.POLICIES[name].removeprefix("split:NAME: ").replace("NAME", split),
+        policy=resolution.POLICIES[name].removeprefix("split:NAME: ").replace("NAME", split),
         notify=len(inner) < 200_000,
         empty=("No groups", "Pictures that are near duplicates of each other show here as one group."),
     )
@@ -171,7 +172,7 @@ def _policy(workspace: Workspace) -> None:
         format_func=lambda n: n.replace(":", ": "),
         key="policy",
         on_change=choose,
-        help="\n".join(f"- **{frame.plain(n)}**: {frame.plain(text)}" for n, text in survivors.POLICIES.items()),
+        help="\n".join(f"- **{frame.plain(n)}**: {frame.plain(text)}" for n, text in resolution.POLICIES.items()),
     )
     st.dataframe(
         [{"policy": n.replace(":", ": "), "stay": c["kept"], "go": c["gone"]} for n, c in preview.counts.items()],
@@ -185,24 +186,24 @@ def _policy(workspace: Workspace) -> None:
     )
 
 
-def resolved(workspace: Workspace) -> survivors.Resolution:
+def resolved(workspace: Workspace) -> resolution.Resolution:
     """Components and survivors as they stand."""
     return _resolved(workspace, files.stamp(exclusions.pairs_path(workspace)), workspace.ledger.position())
 
 
 @lru_cache(maxsize=4)
-def _resolved(workspace: Workspace, stamp: object, position: int) -> survivors.Resolution:
-    return survivors.resolve(workspace, until=position)
+def _resolved(workspace: Workspace, stamp: object, position: int) -> resolution.Resolution:
+    return resolution.resolve(workspace, until=position)
 
 
-def previewed(workspace: Workspace) -> survivors.Preview:
+def previewed(workspace: Workspace) -> resolution.Preview:
     """What every policy would do."""
     return _previewed(workspace, files.stamp(exclusions.pairs_path(workspace)), workspace.ledger.position())
 
 
 @lru_cache(maxsize=4)
-def _previewed(workspace: Workspace, stamp: object, position: int) -> survivors.Preview:
-    return survivors.preview(workspace, until=position)
+def _previewed(workspace: Workspace, stamp: object, position: int) -> resolution.Preview:
+    return resolution.preview(workspace, until=position)
 
 
 def leaking(workspace: Workspace, split: str | None) -> pa.Table:

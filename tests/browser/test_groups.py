@@ -27,7 +27,7 @@ MAIN = """
 import streamlit as st
 import pyarrow as pa
 
-from curation import survivors
+from curation.survivors.resolution import EDGES, MEMBERS
 from curation.ui import recent
 from curation.ui.components.groups import group_viewer
 
@@ -53,7 +53,7 @@ if len(sizes) > 1:
     edges.append(outside)
 cut = {event.subject for event in workspace.ledger.events("pair")}
 edges = [e for e in edges if e["reference"] or f"{e['image_a']}-{e['image_b']}" not in cut]
-tables = [pa.Table.from_pylist(rows, schema=s) for rows, s in ((members, survivors.MEMBERS), (edges, survivors.EDGES))]
+tables = [pa.Table.from_pylist(rows, schema=s) for rows, s in ((members, MEMBERS), (edges, EDGES))]
 result = group_viewer(*tables, key="g", workspace=workspace, reviewer=asked["who"], policy="the largest picture")
 st.sidebar.text(f"at {result.at}")
 """

@@ -63,7 +63,6 @@ def test_a_picture_is_at_no_distance_from_itself(kind):
 
 
 def test_pairs_and_threads_change_no_byte(monkeypatch):
-    monkeypatch.setattr(module, "KEPT", 3)
     monkeypatch.setattr(module, "PAIRS", 5)
     rng = np.random.default_rng(2)
     x, y = (np.stack([picture("waves", rng, 40, 50) for _ in range(6)]) for _ in range(2))

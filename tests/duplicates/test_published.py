@@ -8,12 +8,13 @@ import pytest
 from paired import build, refer, say
 from pictures import draw
 
-from curation import bursts, components, exclusions, survivors
+from curation import exclusions
 from curation.duplicates import published
 from curation.errors import ArgumentError, CurationError
 from curation.formats import imagenetv2_state
 from curation.formats.imagenetv2_state import BLACKLIST, NEAR_DUPLICATES, OVERRIDES, REVIEWS
 from curation.images import ingest
+from curation.survivors import bursts, components, resolution
 from curation.workspace import Workspace
 
 VAL = "ILSVRC2012_val_00000001.JPEG"
@@ -204,7 +205,7 @@ def test_images_of_reference_sets(tmp_path, directory):
     assert same(tmp_path / "out", folder)
     state = imagenetv2_state.read(tmp_path / "out")
     assert (sorted(state.overrides), state.blacklist) == (["f", "g"], {"g": "a drawing"})
-    members = survivors.resolve(workspace).members.to_pylist()
+    members = resolution.resolve(workspace).members.to_pylist()
     assert [m["image_id"] for m in members if m["survives"] and not m["reference"]] == [5]
 
 
@@ -289,7 +290,7 @@ def test_a_name_whose_picture_never_came_stays_known_by_name(empty, directory, t
     (tmp_path / "labels.csv").write_text("path,label\nb.jpg,ant\n")
     ingest.read(empty, table=tmp_path / "labels.csv", workers=1)
     ingest.read(empty, workers=1)
-    members = survivors.resolve(empty, policy="first").members.to_pylist()
+    members = resolution.resolve(empty, policy="first").members.to_pylist()
     paths = empty.images(["path"])["path"].to_pylist()
     by_path = {paths[m["image_id"]]: m for m in members}
     assert by_path["b.jpg"]["survives"]
@@ -306,8 +307,8 @@ def test_the_published_record(empty, shared_data, tmp_path):
     assert same(tmp_path / "out", source / "metadata", (NEAR_DUPLICATES, REVIEWS, OVERRIDES, BLACKLIST))
 
     state = imagenetv2_state.read(source)
-    found = survivors.resolve(empty, policy="published")
-    summary = survivors.summary(empty, found)
+    found = resolution.resolve(empty, policy="published")
+    summary = resolution.summary(empty, found)
     assert (summary["components"], summary["images"], summary["largest"]) == (4444, 17805 + 111, 396)
     assert [summary["sizes"][size] for size in (2, 3, 4)] == [2586, 742, 334]
     assert len(summary["giants"]) == sum(n for size, n in summary["sizes"].items() if size > 20)

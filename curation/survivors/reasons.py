@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from curation import components, resolution
-from curation.resolution import Nodes
+from curation.survivors import components, graph
+from curation.survivors.graph import Nodes
 
 NEAR = "near duplicate of "
 
@@ -24,7 +24,7 @@ def why(nodes: Nodes, survives: np.ndarray, outside: np.ndarray) -> list[str]:
     own = facts["status"] + np.where(facts["reason"] == "", "", ": " + facts["reason"])
     ids = pd.Series(nodes.ids[barred], facts.index)
     words[barred] = ids.map(nodes.excluded).fillna(own).to_numpy(object)
-    said = resolution.kept_by_people(nodes).set_index("image_id")
+    said = graph.kept_by_people(nodes).set_index("image_id")
     for at in np.flatnonzero(survives & np.isin(nodes.workspace_ids, said.index.to_numpy(np.int64))):
         event = said.loc[nodes.ids[at]]
         words[at] = f"kept by {event['reviewer']}" + (f": {event['note']}" if event["note"] else "")
@@ -60,7 +60,7 @@ def _called(nodes: Nodes, at: np.ndarray) -> list[str]:
     words = np.char.add("image ", nodes.ids[at].astype(str)).astype(object)
     for number, name in enumerate(nodes.references):
         if number and len(here := np.flatnonzero(nodes.sets[at] == number)):
-            paths = resolution.paths_of(nodes.workspace, name, nodes.ids[at[here]])
+            paths = graph.paths_of(nodes.workspace, name, nodes.ids[at[here]])
             words[here] = [f"{path} in reference set {name}" for path in paths]
     return words.tolist()
 

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 from paired import build
 
-from curation import bursts, files, survivors
+from curation import files
 from curation.errors import ArgumentError, CurationError
+from curation.survivors import bursts, resolution
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_tables_of_bursts_that_cannot_be_read(make, tmp_path):
         bursts.import_table(workspace, tmp_path / "b.csv")
     files.write_table(bursts.bursts_path(workspace), pa.table({"image_id": [2], "burst": ["x"]}))
     with pytest.raises(CurationError, match="names image 2, but the workspace has 2 images"):
-        survivors.resolve(workspace)
+        resolution.resolve(workspace)
 
 
 def test_the_first_image_is_the_centre_of_its_burst():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from paired import build, refer, say, table
 
-from curation import bursts, components, exclusions, files, policies, survivors
+from curation import exclusions, files, policies
 from curation.errors import ArgumentError, CurationError
-from curation.frequencies import FREQUENCY, frequency_path
+from curation.survivors import bursts, components, resolution
+from curation.survivors.frequencies import FREQUENCY, frequency_path
 
 
 @pytest.fixture
@@ -25,12 +26,12 @@ def label(workspace, rows):
 
 def kept(workspace, policy=None, **options):
     """Ids of the workspace's images that survive."""
-    members = survivors.resolve(workspace, policy=policy, **options).members.to_pylist()
+    members = resolution.resolve(workspace, policy=policy, **options).members.to_pylist()
     return [m["image_id"] for m in members if m["survives"] and not m["reference"]]
 
 
 def reasons(workspace, policy=None):
-    members = survivors.resolve(workspace, policy=policy).members.to_pylist()
+    members = resolution.resolve(workspace, policy=policy).members.to_pylist()
     return {m["image_id"]: m["reason"] for m in members if not m["reference"]}
 
 
@@ -40,9 +41,9 @@ RULED = "by rule: pHash 2, cosine 0.97"
 def test_tables(make):
     workspace = make(7, [(1, 2), (2, 3), (4, 6)])
     say(workspace, "pair", "4-6", "duplicate", reviewer="ben")
-    found = survivors.resolve(workspace)
-    assert found.members.schema == survivors.MEMBERS
-    assert found.edges.schema == survivors.EDGES
+    found = resolution.resolve(workspace)
+    assert found.members.schema == resolution.MEMBERS
+    assert found.edges.schema == resolution.EDGES
     members = found.members.to_pylist()
     assert [(m["component"], m["image_id"], m["survives"]) for m in members] == [
         (0, 1, True),
@@ -66,9 +67,9 @@ def test_tables(make):
 
 
 def test_nothing_to_resolve(make):
-    found = survivors.resolve(make(3))
+    found = resolution.resolve(make(3))
     assert (len(found.members), len(found.edges)) == (0, 0)
-    assert found.members.schema == survivors.MEMBERS
+    assert found.members.schema == resolution.MEMBERS
 
 
 def test_simple_policies(make):
@@ -93,7 +94,7 @@ def test_frequencies_of_another_workspace(make):
     workspace = make(2, [(0, 1)])
     label(workspace, [(2, "a", 1.0)])
     with pytest.raises(CurationError, match=r"frequency.parquet names image 2, but the workspace has 2 images"):
-        survivors.resolve(workspace, policy="frequency")
+        resolution.resolve(workspace, policy="frequency")
 
 
 def test_published_prefers_the_poorest_eligible_class(make):
@@ -130,7 +131,7 @@ def test_a_reference_set_keeps_nothing_of_a_component(make):
     }
     out = exclusions.exclusions(workspace)
     assert out["image_id"].to_pylist() == [0, 1, 2]
-    assert survivors.resolve(workspace).members.to_pylist()[-1]["reference"] == "val"
+    assert resolution.resolve(workspace).members.to_pylist()[-1]["reference"] == "val"
     say(workspace, "pair", "2-val:1", "different")
     assert kept(workspace) == [0]
 
@@ -148,14 +149,14 @@ def test_planted_probes_leak_nothing(make):
     workspace = make(3, [(0, 0, {"reference": "probes"})])
     refer(workspace, "probes", 2)
     say(workspace, "pair", "1-probes:1", "duplicate")
-    assert len(survivors.resolve(workspace).members) == 0
+    assert len(resolution.resolve(workspace).members) == 0
 
 
 def test_a_reference_set_that_has_shrunk(make):
     workspace = make(2, [(0, 5, {"reference": "val"})])
     refer(workspace, "val", 2)
     with pytest.raises(CurationError, match="name image 5 of the reference set 'val', which has 2 images"):
-        survivors.resolve(workspace)
+        resolution.resolve(workspace)
 
 
 def test_an_override_survives_and_its_reason_is_kept(make):
@@ -197,7 +198,7 @@ def test_an_override_of_what_is_no_image(make, subject):
     workspace = make(3, [(0, 1)])
     event = say(workspace, "survivor", subject, "keep")
     with pytest.raises(CurationError, match=f"{event.event_id}.* keeps '{subject}', which is none of the 3 images"):
-        survivors.resolve(workspace)
+        resolution.resolve(workspace)
 
 
 def test_nothing_that_is_out_survives(make):
@@ -221,7 +222,7 @@ def test_what_is_known_by_name_only_survives_where_no_picture_can(make):
 def test_bursts_link_as_pairs_do(make):
     workspace = make(6, [(1, 4)])
     assert bursts.write(workspace, [5, 2, 1, 0], ["f1", "f1", "f1", "f2"]) == {"images": 4, "bursts": 2, "linked": 3}
-    found = survivors.resolve(workspace)
+    found = resolution.resolve(workspace)
     assert [(row["image_a"], row["image_b"], row["kind"], row["by"]) for row in found.edges.to_pylist()] == [
         (1, 2, "burst", "f1"),
         (1, 4, "pair", "rule"),
@@ -248,12 +249,12 @@ def test_the_policy_in_force(make):
 @pytest.mark.parametrize("policy", ["best", "split", "split:", "first:x", ""])
 def test_unknown_policies(policy):
     with pytest.raises(ArgumentError, match="unknown policy"):
-        survivors.check_policy(policy)
+        resolution.check_policy(policy)
 
 
 def test_a_split_that_is_not_there(make):
     with pytest.raises(ArgumentError, match="source split 'test': there are train, val"):
-        survivors.resolve(make(2, [(0, 1)], source_split=["train", "val"]), policy="split:test")
+        resolution.resolve(make(2, [(0, 1)], source_split=["train", "val"]), policy="split:test")
 
 
 def test_people_and_the_rule(make):
@@ -269,7 +270,7 @@ def test_people_and_the_rule(make):
 
 def test_preview(make):
     workspace = make(6, [(0, 1), (1, 2), (3, 4)], width=[1, 2, 3, 4, 5, 6], source_split=["train"] * 3 + ["val"] * 3)
-    found = survivors.preview(workspace)
+    found = resolution.preview(workspace)
     names = ["largest", "first", "frequency", "split:train", "split:val", "published"]
     assert found.table.column_names == ["component", "image_id", *names]
     assert found.table["image_id"].to_pylist() == [0, 1, 2, 3, 4]
@@ -281,7 +282,7 @@ def test_preview(make):
         assert stay == kept(workspace, name)
     say(workspace, "exclude", "3", "exclude")
     say(workspace, "exclude", "4", "exclude")
-    assert survivors.preview(workspace, policies=["first"]).counts == {
+    assert resolution.preview(workspace, policies=["first"]).counts == {
         "first": {"kept": 1, "gone": 2, "without_survivor": 1}
     }
 
@@ -289,8 +290,8 @@ def test_preview(make):
 def test_summary_and_giants(make):
     workspace = make(9, [(0, 1), (1, 2), (2, 3), (5, 6), (7, 0, {"reference": "val"})])
     refer(workspace, "val", 1)
-    found = survivors.resolve(workspace)
-    result = survivors.summary(workspace, found, giant=3)
+    found = resolution.resolve(workspace)
+    result = resolution.summary(workspace, found, giant=3)
     assert result == {
         "components": 3,
         "images": 7,
@@ -302,13 +303,13 @@ def test_summary_and_giants(make):
         "largest": 4,
         "giants": [{"component": 0, "name": components.component_name("0123"), "members": 4, "images": [0, 1, 2, 3]}],
     }
-    assert survivors.component_name(workspace, found, 1) == components.component_name(["5", "6"])
+    assert resolution.component_name(workspace, found, 1) == components.component_name(["5", "6"])
 
 
 def test_the_order_of_pairs_changes_nothing(make, tmp_path):
     edges = [(0, 3), (1, 3), (0, 2), (2, 3), (4, 5)]
     one, two = build(tmp_path / "x", 6, edges), build(tmp_path / "y", 6, edges[::-1])
     for policy in ("largest", "published"):
-        a, b = survivors.resolve(one, policy=policy), survivors.resolve(two, policy=policy)
+        a, b = resolution.resolve(one, policy=policy), resolution.resolve(two, policy=policy)
         assert a.members.equals(b.members)
         assert a.edges.equals(b.edges)

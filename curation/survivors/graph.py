@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import bursts, components, exclusions, frequencies, references
+from curation import exclusions, references
 from curation.errors import ArgumentError, CurationError
+from curation.survivors import bursts, components, frequencies
 from curation.workspace import Workspace
 
 _BITS = 32  # an image id is an int32; above it stands the number of the reference set

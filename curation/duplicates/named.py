@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import components, files, references
+from curation import files, references
 from curation.errors import CurationError
-from curation.resolution import names_of, paths_of
+from curation.survivors import components
+from curation.survivors.graph import names_of, paths_of
 from curation.workspace import CLASSES, IMAGES, Workspace
 
 _PLAIN = pa.schema([f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in IMAGES])

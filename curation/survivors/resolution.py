@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from curation import components, resolution
 from curation import policies as settings
 from curation.errors import ArgumentError
-from curation.reasons import NEAR, why
-from curation.resolution import Nodes
+from curation.survivors import components, graph
+from curation.survivors.graph import Nodes
+from curation.survivors.reasons import NEAR, why
 from curation.workspace import Workspace
 
 POLICIES = {
@@ -83,7 +83,7 @@ def resolve(
         CurationError: two images of a component must survive; pairs or events name images that are not there.
     """
     chosen = check_policy(policy or settings.value(workspace, "survivors", until=until))
-    nodes = resolution.gather(workspace, until=until, rule=rule)
+    nodes = graph.gather(workspace, until=until, rule=rule)
     survives = _survivors(nodes, chosen)
     members = {
         "component": nodes.label,
@@ -114,9 +114,9 @@ def preview(
     Counts: `kept` (candidates that survive), `gone` (that would stay but for the others), `without_survivor`
     (components of which nothing stays).
     """
-    nodes = resolution.gather(workspace, until=until, rule=rule)
+    nodes = graph.gather(workspace, until=until, rule=rule)
     if policies is None:
-        splits = [f"split:{name}" for name in resolution.source_splits(workspace)]
+        splits = [f"split:{name}" for name in graph.source_splits(workspace)]
         policies = [name for p in POLICIES for name in (splits if p == "split" else [p])]
     own = nodes.own
     columns = {"component": nodes.label[own], "image_id": nodes.ids[own].astype(np.int32)}
@@ -178,7 +178,7 @@ def _survivors(nodes: Nodes, policy: str) -> np.ndarray:
     outside = _outside(nodes, policy)
     tainted = np.bincount(nodes.label, outside, minlength=nodes.components()) > 0
     able = ~outside & ~nodes.barred & ~tainted[nodes.label]
-    override = resolution.overrides(nodes, able)
+    override = graph.overrides(nodes, able)
     survives = np.zeros(len(able), bool)
     if policy == "published":
         order = np.lexsort((nodes.ids, nodes.names))
@@ -205,7 +205,7 @@ def _keys(nodes: Nodes, policy: str) -> tuple[np.ndarray, ...]:
         _, rank = np.unique(nodes.names, return_inverse=True)
         return -nodes.scores, -rank, nodes.ids
     if policy.startswith("split:"):
-        member = resolution.in_split(nodes.workspace, policy.removeprefix("split:"), nodes.workspace_ids)
+        member = graph.in_split(nodes.workspace, policy.removeprefix("split:"), nodes.workspace_ids)
         return ~member, -nodes.area, nodes.ids
     return -nodes.area, nodes.ids
 
@@ -234,5 +234,5 @@ def _name(workspace: Workspace, part: pd.DataFrame) -> str:
     names = []
     for reference, rows in part.groupby("reference"):
         ids = rows["image_id"].to_numpy(np.int64)
-        names += resolution.names_of(resolution.paths_of(workspace, str(reference), ids)).tolist()
+        names += graph.names_of(graph.paths_of(workspace, str(reference), ids)).tolist()
     return components.component_name(names)

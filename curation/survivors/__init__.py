@@ -1,0 +1,1 @@
+"""Groups of near duplicates: what connects them, and who stays of each."""
