@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from curation.errors import CurationError
 from curation.exclusions import pairs_path
 from curation.ui import court, frame, leak_map, pair_search, stopping
 
@@ -26,6 +27,9 @@ if st.session_state.get("duplicates_view") not in VIEWS:
     )
 view = choice.segmented_control("View", list(VIEWS), required=True, key="duplicates_view", label_visibility="collapsed")
 st.query_params["view"] = view
-VIEWS[view](workspace)
+try:
+    VIEWS[view](workspace)
+except CurationError as error:  # the search below is what mends most of them
+    st.error(frame.plain(str(error)))
 with st.sidebar:
     pair_search.controls(workspace, found=True)

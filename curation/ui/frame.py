@@ -91,7 +91,14 @@ def reviewer() -> str:
 
 def reviewer_field() -> None:
     """Lets a person say who they are, where decisions are made."""
-    st.text_input("Reviewer", key="reviewer", persist_state="session", help="Written beside every decision you make")
+    # The name lives under a key of its own: what a widget's key held before the widget was drawn is lost.
+    st.session_state["reviewer_field"] = reviewer()
+    help_ = "Written beside every decision you make"
+    st.text_input("Reviewer", key="reviewer_field", on_change=_name_reviewer, help=help_)
+
+
+def _name_reviewer() -> None:
+    st.session_state["reviewer"] = st.session_state["reviewer_field"]
 
 
 def current() -> Workspace:

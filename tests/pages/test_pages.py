@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from curation import arrays, files
+from curation import arrays, files, leases, policies
 from curation.arrays import Features
 from curation.cli import main
+from curation.duplicates import leaks, verdicts
+from curation.exclusions import pairs_path
 from curation.ledger import Event
+from curation.survivors import resolution
 from curation.ui import recent
 from curation.workspace import SCHEMA_VERSION, Workspace
 
@@ -88,14 +91,85 @@ def test_cluster_again_starts_a_job(page, workspace, jobs_started):
     assert argv[argv.index("--name") + 1] == "colours-k8"
 
 
+def judge(workspace, subject: str, verdict: str, reviewer: str = "a") -> None:
+    workspace.ledger.append([Event(reviewer=reviewer, kind="pair", subject=subject, verdict=verdict)])
+
+
+def view(page, name: str):
+    app = page("duplicates")
+    return app.segmented_control(key="duplicates_view").set_value(name).run()
+
+
 def test_duplicates_ask_about_pairs(page, workspace, sent):
     app = page("duplicates")
     data = sent(app, "pairs")
     assert data["total"] >= 1
-    first = f"{data['a'][0]}-{data['b'][0]}"
-    workspace.ledger.append([Event(reviewer="a", kind="pair", subject=first, verdict="different")])
+    assert leases.held(workspace) == {pair["subject"]: ["test@example.com"] for pair in data["pairs"]}
+    judge(workspace, data["pairs"][0]["subject"], "different")
     app.run()
     assert sent(app, "pairs")["pending"] == data["pending"] - 1
+
+
+def test_a_pair_that_two_people_judge_otherwise_waits_for_adjudication(page, workspace, sent):
+    policies.put(workspace, "double-review", "1", reviewer="a")
+    subject = sent(page("duplicates"), "pairs")["pairs"][0]["subject"]
+    judge(workspace, subject, "different")
+    judge(workspace, subject, "duplicate", "b")
+    app = page("duplicates")
+    assert subject not in [pair["subject"] for pair in sent(app, "pairs")["pairs"]]
+    app.toggle(key="contested").set_value(True).run()
+    data = sent(app, "pairs")
+    assert data["kind"] == "pair.final"
+    assert [pair["subject"] for pair in data["pairs"]] == [subject]
+    assert {said["reviewer"] for said in data["pairs"][0]["said"]} == {"a", "b"}
+
+
+def test_settings_for_all_reviewers_are_kept_as_decisions(page, workspace):
+    app = page("duplicates")
+    app.slider(key="double_review").set_value(25).run()
+    assert policies.value(workspace, "double-review") == "0.25"
+    app.segmented_control(key="duplicates_view").set_value("When to stop").run()
+    app.number_input(key="tolerated").set_value(3).run()
+    assert policies.number(workspace, "tolerated") == 3
+
+
+def test_groups_show_who_stays_by_the_policy_that_was_chosen(page, workspace, sent):
+    app = view(page, "Groups")
+    data = sent(app, "groups")
+    assert data["total"] == resolution.summary(workspace, resolution.resolve(workspace))["components"] >= 1
+    app.selectbox(key="policy").set_value("first").run()
+    assert policies.value(workspace, "survivors") == "first"
+    assert resolution.POLICIES["first"] in sent(app, "groups")["policy"]
+
+
+def test_when_to_stop_says_how_many_are_unseen(page, workspace, sent):
+    before = view(page, "When to stop")
+    assert "No verdict tells anything yet" in " ".join(c.value for c in before.caption)
+    left = sent(page("duplicates"), "pairs")["pending"]
+    judge(workspace, sent(page("duplicates"), "pairs")["pairs"][0]["subject"], "duplicate")
+    app = view(page, "When to stop")
+    assert f"{left - 1:,} pairs unseen" in " ".join(t.value for t in app.text)
+    assert [row["reviewer"] for row in app.dataframe[0].value.to_dict("records")] == ["a"]
+
+
+def test_leaks_lead_to_the_pairs_of_their_cell(page, workspace, sent):
+    app = view(page, "Leaks")
+    assert app.dataframe[0].value.shape == (1, 1)
+    app.session_state["pair_cell"] = (None, "", "")
+    app.session_state["duplicates_view"] = "Pairs"
+    app.run()
+    counted = leaks.matrix(workspace).to_pylist()[0]
+    assert sent(app, "pairs")["total"] == counted["duplicates"] + counted["undecided"] > 0
+    next(b for b in app.button if b.label.startswith("Only")).click().run()
+    assert sent(app, "pairs")["total"] == verdicts.counts(workspace)["pairs"]
+
+
+def test_pairs_of_another_workspace_are_refused_and_can_be_searched_anew(page, workspace):
+    recipe = pairs_path(workspace).with_suffix(".json")
+    files.write_json(recipe, files.read_json(recipe) | {"workspace": "another"})
+    app = page("duplicates")
+    assert "made for workspace another" in app.error[0].value.replace("\\", "")
+    assert [b for b in app.button if b.label == "Find pairs"]
 
 
 def test_split_design_moves_with_its_sliders(page, workspace):
