@@ -1,7 +1,21 @@
-// Verdicts given here, and what undo takes back.
+// Verdicts given here, and what undo takes back. They outlive the viewer: Streamlit may take it down and put up another
+// while some of them are still on their way, and the new one must not ask for those again.
 
-export class History {
+const histories = new Map();
+
+export function historyOf(box, kind, reviewer) {
+  const key = JSON.stringify([box.url, kind, reviewer]);
+  if (!histories.has(key)) {
+    const made = new History();
+    box.addEventListener("saved", (event) => made.saved(event.detail));
+    histories.set(key, made);
+  }
+  return histories.get(key);
+}
+
+class History {
   constructor() {
+    this.told = 0; // position of the ledger that Python told last
     this.verdicts = new Map(); // subject: {verdict, note, event, position}; the position is known once the ledger has it
     this.done = []; // what undo takes back, last one last
     this.undone = new Set(); // events that were undone here

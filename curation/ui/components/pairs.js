@@ -5,7 +5,7 @@ import { count, element, helpDialog, life, sheet } from "./base.js";
 import { Fitted, helpButton, Message, press } from "./bench.js";
 import { Card } from "./card.js";
 import { outbox, StatusLine } from "./decisions.js";
-import { History } from "./history.js";
+import { historyOf } from "./history.js";
 import { meaning } from "./pairkeys.js";
 import { NoteField } from "./note.js";
 import { Pictures } from "./pictures.js";
@@ -22,8 +22,7 @@ const AHEAD = 20; // pairs whose pictures are decoded in advance
 class Pairs {
   constructor(root) {
     this.root = root;
-    this.history = new History();
-    this.sitting = new Sitting(this.history);
+    this.sitting = new Sitting();
     this.notes = new Map(); // subject: what goes with the verdict that is to come
     this.times = [];
     this.pictures = new Pictures(3 * AHEAD);
@@ -72,8 +71,10 @@ class Pairs {
     }
     this.status.follow(box);
     const other = this.data && (this.data.urls.events !== data.urls.events || this.data.queue !== data.queue || this.data.kind !== data.kind);
+    this.history = this.sitting.history = historyOf(box, data.kind, data.reviewer);
     // What Python gives was certainly made after the position that it told before.
-    const position = this.data?.position ?? 0;
+    const position = this.history.told;
+    this.history.told = data.position;
     this.data = data;
     if (other) {
       this.history.forget(position);
@@ -256,7 +257,6 @@ class Pairs {
   }
 
   saved({ ids, position }) {
-    this.history.saved({ ids, position });
     clearTimeout(this.hinting);
     const wait = this.sitting.pair ? 1500 : 0;
     if (this.data.notify || !wait) this.hinting = setTimeout(() => this.context.setTriggerValue("saved", position), wait);

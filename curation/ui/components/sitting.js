@@ -1,8 +1,7 @@
 // The pairs of one sitting: those seen stay where they are, those to come are as Python says.
 
 export class Sitting {
-  constructor(history) {
-    this.history = history;
+  constructor() {
     this.restart();
   }
 
