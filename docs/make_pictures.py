@@ -11,6 +11,7 @@ import math
 import os
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -54,6 +55,7 @@ def compare(workspace: Workspace, other: Path) -> None:
     pipeline.add_reference(workspace, other, name="another-benchmark")
     pipeline.plant_probes(workspace, count=40)
     find.find(workspace)
+    start_of_day = datetime(2026, 1, 5, 9, tzinfo=UTC)
     truth = {(row["image_a"], row["image_b"]): row["truth"] for row in probes.planted(workspace).to_pylist()}
     for reviewer, start in (("ben", 0), ("carla", 60)):
         rows = verdicts.queue(workspace, reviewer=reviewer, order="distance").to_pylist()[start : start + 60]
@@ -62,11 +64,12 @@ def compare(workspace: Workspace, other: Path) -> None:
             [
                 Event(
                     reviewer=reviewer,
+                    time=(start_of_day + timedelta(seconds=4 * place)).isoformat(timespec="milliseconds"),
                     kind="pair",
                     subject=row["subject"],
                     verdict=known or ("duplicate" if row["decision"] == "duplicate" else "different"),
                 )
-                for row, known in said
+                for place, (row, known) in enumerate(said)
             ]
         )
 

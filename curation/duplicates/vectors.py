@@ -151,26 +151,30 @@ class Cosine(_FeatureMeasure):
         return Compared({"cosine": cosine}, {"cosine": margin >= self.least}, margin)
 
     def _theirs(self, b: np.ndarray, progress: Progress) -> np.ndarray:
-        """Surroundings of the second side's images `b` among themselves."""
+        """Surroundings of the second side's images `b`, among themselves or among ours, whichever are closer.
+
+        A reference set may be too small to show how alike its pictures are.
+        """
         ids, place = np.unique(b, return_inverse=True)
-        known, everything = ids[self.known[1][ids]], np.flatnonzero(self.known[1])
+        known = ids[self.known[1][ids]]
         around = np.full(len(ids), TYPICAL)
         if len(known):
-            near = neighbours.near(
-                self.theirs.rows(known),
-                known,
-                self.theirs.rows(everything),
-                everything,
-                metric=self.metric,
-                k=FAR,
-                same=True,
-                workers=self.workers,
-                device=self.device,
-                progress=lambda done, total, _: progress(done, total, f"surroundings in {self.second.name}"),
-            )
-            ring = 1.0 - ring_of(near._replace(query=np.searchsorted(known, near.query)), len(known))
-            around[self.known[1][ids]] = surroundings(ring, TYPICAL, len(everything))
+            closer = (self._surroundings(known, side, progress) for side in (self.theirs, self.ours))
+            around[self.known[1][ids]] = np.maximum(*closer)
         return around[place]
+
+    def _surroundings(self, ids: np.ndarray, among: Vectors, progress: Progress) -> np.ndarray:
+        """Of images `ids` of the second side, among all images of a side."""
+        targets = np.flatnonzero(among.known)
+
+        def tell(done: int, total: int, _: str) -> None:
+            progress(done, total, f"surroundings in {self.second.name}")
+
+        options = {"k": FAR, "workers": self.workers, "device": self.device, "progress": tell}
+        same, rows = among is self.theirs, (self.theirs.rows(ids), ids, among.rows(targets), targets)
+        near = neighbours.near(*rows, metric=self.metric, same=same, **options)
+        ring = 1.0 - ring_of(near._replace(query=np.searchsorted(ids, near.query)), len(ids))
+        return surroundings(ring, TYPICAL, len(targets))
 
 
 class Fc7(_FeatureMeasure):

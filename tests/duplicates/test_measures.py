@@ -184,6 +184,22 @@ def test_cosine_counts_images_with_more_neighbours_than_it_may_name(make):
     assert len(few.a) <= 3 * 260
 
 
+def test_a_small_reference_set_of_pictures_that_look_alike_is_not_full_of_copies(make):
+    rng = np.random.default_rng(5)
+    alike = 2 + rng.normal(size=(320, 64)).astype(np.float32)
+    ours, theirs = alike[:300], alike[300:]
+    theirs[0] = ours[10]
+    workspace, other = make(300, features=ours), make(20, features=theirs)
+    first, second = Side(workspace), Side(other, "other")
+    inside = Cosine(first, first, Features(workspace, "given"))
+    inside.learn(near(inside), everything(first))
+    measure = Cosine(first, second, Features(workspace, "given"), Features(other, "given"), own=inside)
+    measure.learn(near(measure), everything(first, second))
+    a, b = (part.ravel() for part in np.indices((300, 20)))
+    margin = measure.compare(a, b).margin.reshape(300, 20)
+    assert np.argwhere(margin > 0.1).tolist() == [[10, 0]]
+
+
 def test_cosine_with_another_set_relates_to_the_surroundings_on_both_sides(make):
     rng = np.random.default_rng(3)
     ours, theirs = (rng.normal(size=(60, 8)).astype(np.float32) for _ in range(2))
@@ -198,8 +214,10 @@ def test_cosine_with_another_set_relates_to_the_surroundings_on_both_sides(make)
     assert (3, 7) in pairs(measure.propose(shards))
     alone = Cosine(second, second, Features(other, "given"))
     alone.learn(near(alone), everything(second))
+    back = Cosine(second, first, Features(other, "given"), Features(workspace, "given"))
+    back.learn(near(back), everything(second, first))
     compared = measure.compare(np.array([3, 4]), np.array([7, 8]))
-    around = np.minimum(inside.around[[3, 4]], alone.around[[7, 8]])
+    around = np.minimum(inside.around[[3, 4]], np.maximum(alone.around, back.across)[[7, 8]])
     assert compared.margin == pytest.approx(compared.values["cosine"] - around, abs=1e-6)
     assert compared.values["cosine"][0] == pytest.approx(1)
 
