@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from curation import cli_duplicates, console
-from curation.console import Folder, JobId, Json, Seed, Workers, finish, run_stage
+from curation.console import Folder, JobId, Json, Reviewer, Seed, Workers, finish, run_stage
 from curation.engine import Progress
+from curation.errors import ArgumentError
 from curation.files import check_name
 from curation.workspace import Workspace
 
@@ -291,6 +293,22 @@ def run(
         seed=seed,
         workers=workers,
     )
+
+
+@app.command()
+def undo(
+    folder: Folder,
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="Id of an event of the ledger, as messages name it.")],
+    reviewer: Reviewer = None,
+    as_json: Json = False,
+) -> None:
+    """Take back one decision; undoing an undo brings it back."""
+    workspace = Workspace(folder)
+    found = next((e for e in workspace.ledger.events(undone=True) if e.event_id == event), None)
+    if found is None:
+        raise ArgumentError(f"the ledger of {workspace.path} has no event {event!r} among {workspace.ledger.count():,}")
+    workspace.ledger.undo(event, reviewer=reviewer or getpass.getuser())
+    finish({"undone": event, "kind": found.kind, "subject": found.subject, "by": found.reviewer}, as_json)
 
 
 @app.command()

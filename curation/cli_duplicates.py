@@ -9,14 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from curation import files
-from curation.console import Folder, JobId, Json, Seed, Workers, finish, run_stage
+from curation.console import Folder, JobId, Json, Reviewer, Seed, Workers, finish, run_stage
 from curation.engine import Progress
 from curation.errors import ArgumentError
 from curation.workspace import Workspace
 
 app = typer.Typer()
 
-Reviewer = Annotated[str | None, typer.Option(help="Who decides; the account's name by default.")]
 Split = Annotated[str | None, typer.Option(help="A saved split; the splits found on disk by default.")]
 
 
@@ -49,7 +48,8 @@ def duplicates(
     from curation.duplicates.find import find
 
     def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
-        notes = [pipeline.add_reference(workspace, path, progress=progress) for path in reference or []]
+        options = {"workers": workers, "device": device, "progress": progress}
+        added = [pipeline.add_reference(workspace, path, **options) for path in reference or []]
         found = find(
             workspace,
             metrics=tuple(filter(None, metrics.split(","))),
@@ -58,11 +58,10 @@ def duplicates(
             top_k=top_k,
             compare=compare,
             geometry=geometry,
-            device=device,
-            workers=workers,
-            progress=progress,
+            **options,
         )
-        return found | {"added": notes}
+        aside = found["set_aside"] + sum(each["set_aside"] for each in added)
+        return found | {"added": added, "set_aside": aside}
 
     run_stage(folder, job, as_json, stage)
 
@@ -125,12 +124,16 @@ def resolve(
     from curation.survivors import resolution
 
     workspace = Workspace(folder)
+    if dry_run and bursts:
+        raise ArgumentError(f"--dry-run changes nothing, and --bursts {bursts} would be kept: give one of them")
     if dry_run:
-        return finish({"policies": resolution.preview(workspace, policies=policy and [policy]).counts}, as_json)
+        return finish(
+            {"policies": resolution.preview(workspace, policies=None if policy is None else [policy]).counts}, as_json
+        )
     result = {"bursts": photographs.import_table(workspace, bursts)} if bursts else {}
-    if policy:
+    found = resolution.resolve(workspace, policy=policy)
+    if policy:  # kept only now: one that cannot be resolved would stop everything that asks who survives
         policies.put(workspace, "survivors", policy, reviewer=reviewer or getpass.getuser())
-    found = resolution.resolve(workspace)
     if out:
         files.write_table(out, found.members)
     summary = resolution.summary(workspace, found)

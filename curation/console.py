@@ -21,6 +21,7 @@ Folder = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The workspace
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON at the end.")]
 JobId = Annotated[int | None, typer.Option("--job", hidden=True)]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; all processors by default.")]
+Reviewer = Annotated[str | None, typer.Option(help="Who decides; the account's name by default.")]
 Seed = Annotated[int, typer.Option(help="Every random draw comes from it.")]
 
 _arguments: ContextVar[list[str]] = ContextVar("arguments")
@@ -80,14 +81,18 @@ def finish(result: dict[str, Any], as_json: bool) -> None:
             if isinstance(value, list):
                 for item in value:
                     print("  " + ("  ".join(map(str, item.values())) if isinstance(item, dict) else str(item)))
-            elif not isinstance(value, dict):
-                print(
-                    f"{key.replace('_', ' ')}: {value:,}"
-                    if isinstance(value, int)
-                    else f"{key.replace('_', ' ')}: {value}"
-                )
+            elif value is not None:
+                print(f"{key.replace('_', ' ')}: {_plain(value)}")
     if result.get("set_aside"):
         raise typer.Exit(3)
+
+
+def _plain(value: Any) -> str:
+    """A value in words: of a dictionary every entry, those of an inner one in brackets."""
+    if isinstance(value, dict):
+        inner = ((k, f"({_plain(v)})" if isinstance(v, dict) else _plain(v)) for k, v in value.items())
+        return ", ".join(f"{str(k).replace('_', ' ')} {text}" for k, text in inner) or "none"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def run_stage(

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from curation import files, judgements
+from curation import files, judgements, references
 from curation.errors import ArgumentError, CurationError
 from curation.workspace import PAIRS, Workspace
 
@@ -42,7 +42,7 @@ def exclusions(workspace: Workspace, *, duplicates: str = "decided", until: int 
         CurationError: the pairs, or an event of the ledger, name images that the workspace does not have, or people
             keep two images of a component.
     """
-    from curation.survivors import resolution  # it is made from the pairs of this module
+    from curation.survivors import resolution  # it imports this module, whose pairs it connects
 
     if duplicates not in POLICIES:
         raise ArgumentError(f"unknown policy {duplicates!r} for duplicates: choose one of {', '.join(POLICIES)}")
@@ -59,6 +59,8 @@ def exclusions(workspace: Workspace, *, duplicates: str = "decided", until: int 
 def duplicate_pairs(workspace: Workspace, *, rule: bool = True, until: int | None = None) -> pd.DataFrame:
     """Pairs that stand as duplicates, sorted by reference, image_a and image_b.
 
+    Pairs with a reference set that was taken off the list are none, whoever decided them.
+
     Columns image_a, image_b (int64), reference ('' or the set that image_b is of), MEASURES (of what the rule decided),
     and reviewer (None: the rule).
 
@@ -68,6 +70,7 @@ def duplicate_pairs(workspace: Workspace, *, rule: bool = True, until: int | Non
     """
     ruled = verdicts(workspace, until=until)
     found = read_pairs(workspace, [*PAIR, *MEASURES], duplicate=True)
+    found = found[found["reference"].isin(["", judgements.PROBES, *references.paths(workspace)])]
     keep = found[~_among(found, ruled)] if rule else found.iloc[:0]
     said = ruled.loc[ruled["verdict"] == "duplicate", [*PAIR, "reviewer"]]
     both = pd.concat([keep.assign(reviewer=None).astype({"reviewer": object}), said])

@@ -32,10 +32,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place only when the block ends without an error.
 
     Raises:
-        CurationError: the disk is full (the old file, if any, is untouched).
+        CurationError: the disk is full (the old file, if any, is untouched), or there can be no such folder.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError, PermissionError) as error:
+        raise CurationError(f"{path} cannot be written: {error.strerror}: choose another place") from error
     _sweep_daily(path.parent, int(time.time() // DAY))
     part = _beside(path)
     try:

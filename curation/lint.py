@@ -164,7 +164,9 @@ def _components(split: str, rows: pd.DataFrame, found: resolution.Resolution) ->
 
 
 def _contested(split: str, rows: pd.DataFrame, contested: pd.DataFrame) -> list[Finding]:
-    sets = rows.groupby("image_id")["set"].agg(lambda names: sorted(set(names))).to_dict()
+    asked = np.concatenate([contested["image_a"], contested.loc[contested["reference"] == "", "image_b"]])
+    here = rows[rows["image_id"].isin(asked)]  # few are: the rest of a million need no list of their sets
+    sets = here.groupby("image_id")["set"].agg(lambda names: sorted(set(names))).to_dict()
     findings = []
     for a, b, reference in contested[["image_a", "image_b", "reference"]].itertuples(index=False):
         pair = [a] if reference else [a, b]

@@ -95,7 +95,7 @@ def add_reference(
     changed.
 
     Args:
-        name: of the reference set; the folder's name when None.
+        name: of the reference set; the folder's name when None, with its parent's before it where a split has it.
 
     Returns:
         reference (the name), path (of the workspace that holds it), images (usable ones), features (of this workspace
@@ -103,18 +103,21 @@ def add_reference(
 
     Raises:
         ArgumentError: `path` is no folder, or see `references.register`.
-        CurationError: there are no pictures in the folder.
+        CurationError: there are no pictures in the folder, or the workspace has not read any.
     """
     path = Path(path).resolve()
     if not path.is_dir():
         raise ArgumentError(f"there is no folder {path}: give a workspace, or a folder of pictures")
+    name = references.check_name(workspace, references.default_name(workspace, path) if name is None else name)
     if (path / "workspace.json").is_file():
-        return _comparable(workspace, references.register(workspace, path, name=name), {})
-    name = references.check_name(path.name if name is None else name)
+        if not (there := Workspace(path)).images_path.is_file():
+            raise CurationError(f"{path} has no images to compare with: run `init {path}` first, then add it again")
+        return _comparable(workspace, references.register(workspace, there.path, name=name), {})
     place = references.inner(workspace, name)
     if (there := references.paths(workspace).get(name, place)) != place:
         raise ArgumentError(f"reference set {name!r} is {there}, not {path}: choose another name")
     inner = Workspace.create(place, name=name, roots={"images": path})
+    references.check_same(workspace, name, inner)  # before the pictures are read, which takes long
     return _read_reference(workspace, inner, name, workers, device, progress)
 
 

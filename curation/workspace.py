@@ -112,6 +112,10 @@ class Workspace:
         if not (self.path / "workspace.json").is_file():
             raise CurationError(f"{self.path} is not a workspace: make one with `init {path} --images DIR`")
         self.meta = files.read_json(self.path / "workspace.json")
+        if not isinstance(self.meta, dict) or not {"id", "name", "roots"} <= self.meta.keys():
+            raise CurationError(
+                f"{self.path / 'workspace.json'} has no id, name and roots: it is no file of this program, or damaged"
+            )
         version = self.meta.get("schema_version", 0)
         if version > SCHEMA_VERSION:
             raise CurationError(

@@ -18,7 +18,12 @@ found = pairs_path(workspace).is_file()
 if not found:
     with st.sidebar:
         pair_search.controls(workspace, found=False)
-    st.text("Pairs that may be one picture show here side by side, one after the other.")
+    with st.container(horizontal_alignment="center", key="empty_state"):
+        st.subheader("No pairs yet", anchor=False, width="content")
+        st.text("Pairs that may be one picture show here side by side, one after the other.", width="content")
+        busy = frame.busy(workspace, "duplicates", "probes")
+        start = {"on_click": frame.start_job, "args": (workspace, "duplicates"), "disabled": busy}
+        st.button("Find pairs", type="primary", key="first_pairs", icon=":material/search:", **start)
     st.stop()
 
 if st.session_state.get("duplicates_view") not in VIEWS:

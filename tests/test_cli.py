@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pictures import draw
 
-from curation import jobs
+from curation import jobs, pipeline
 from curation.cli import main
 from curation.workspace import Workspace
 
@@ -70,6 +70,25 @@ def test_broken_pictures_give_exit_code_3(tmp_path, picture_tree, capsys):
     (picture_tree / "ant" / "broken.jpg").write_bytes(b"")
     code, result = run(capsys, "init", tmp_path / "w", "--images", picture_tree)
     assert (code, result["set_aside"], result["ok"]) == (3, 1, 20)
+
+
+def test_broken_pictures_of_a_reference_set_give_exit_code_3(tmp_path, picture_tree, capsys, monkeypatch):
+    main(["init", str(tmp_path / "w"), "--images", str(picture_tree)])
+    folder = tmp_path / "zoo"
+    (folder / "wasp").mkdir(parents=True)
+    draw(900).save(folder / "wasp" / "0.png")
+    (folder / "wasp" / "broken.jpg").write_bytes(b"")
+    given, add = [], pipeline.add_reference
+
+    def watched(*arguments, **options):
+        given.append({name: options[name] for name in ("workers", "device")})
+        return add(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, "add_reference", watched)
+    options = ("--workers", 1, "--device", "cpu")
+    code, result = run(capsys, "duplicates", tmp_path / "w", "--reference", folder, *options)
+    assert (code, result["set_aside"], result["added"][0]["set_aside"]) == (3, 1, 1)
+    assert given == [{"workers": 1, "device": "cpu"}]
 
 
 @pytest.mark.parametrize(

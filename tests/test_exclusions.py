@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from paired import build, say
+from paired import build, refer, say
 
-from curation import files
+from curation import files, references
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import EXCLUSIONS, exclusions
 from curation.ledger import Event
@@ -89,6 +89,17 @@ def test_measures_are_told_as_far_as_they_are_known(make):
         2: "near duplicate of image 0 (by rule: pHash 2, cosine 0.97, 41 matching points)",
         3: "near duplicate of image 0 (by rule)",
     }
+
+
+def test_a_set_off_the_list_keeps_nothing_out(make):
+    workspace = make(SAME, [(0, 0, {"reference": "bench"}), (1, 1, {"reference": "bench"}), (2, 3)])
+    there = refer(workspace, "bench", 2)
+    say(workspace, "pair", "0-bench:0", "different")
+    assert list(out(workspace)) == [1, 3]
+    references.forget(workspace, "bench")
+    assert list(out(workspace)) == [3]
+    references.register(workspace, there.path, name="bench")
+    assert list(out(workspace)) == [1, 3]
 
 
 def test_a_contested_pair_keeps_both(make):

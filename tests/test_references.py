@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from paired import say
 from pictures import draw
 
-from curation import files, pipeline, references
+from curation import exclusions, files, pipeline, references
 from curation.arrays import write_features
 from curation.duplicates.find import find
 from curation.errors import ArgumentError, CurationError
@@ -80,6 +82,80 @@ def test_names_that_cannot_be_used(workspace, theirs, name, message):
     assert references.paths(workspace) == {}
 
 
+@pytest.mark.parametrize("name", ["train", "val", "test", "night"])
+def test_no_set_is_named_like_a_split(workspace, theirs, name):
+    images = workspace.images()
+    place = images.column_names.index("source_split")
+    split = pa.array(["night"] * len(images)).cast(images.schema.field("source_split").type)
+    files.write_table(workspace.images_path, images.set_column(place, images.schema.field(place), split))
+    with pytest.raises(ArgumentError, match=f"cannot be called '{name}', as splits are: .*choose another name"):
+        references.register(workspace, theirs.path, name=name)
+    folder = theirs.path.parent / "their pictures" / name
+    shutil.copytree(theirs.roots["images"], folder)
+    with pytest.raises(ArgumentError, match="choose another name"):
+        pipeline.add_reference(workspace, folder, name=name)
+    assert pipeline.add_reference(workspace, folder, workers=1)["reference"].startswith(f"their-pictures-{name}-")
+    theirs.path.rename(theirs.path.parent / name)
+    moved = theirs.path.parent / name
+    assert pipeline.add_reference(workspace, moved)["reference"] == f"{moved.parent.name}-{name}"
+    assert references.register(workspace, moved) == f"{moved.parent.name}-{name}"
+    assert len(references.listing(workspace)) == 2
+
+
+def test_a_workspace_without_images_is_no_reference_set(workspace, tmp_path):
+    empty = Workspace.create(tmp_path / "empty", roots={"images": workspace.roots["images"]})
+    with pytest.raises(CurationError, match=r"empty has no images to compare with: run `init .*empty` first"):
+        pipeline.add_reference(workspace, empty.path)
+    assert references.paths(workspace) == {}
+
+
+def test_a_name_stays_with_its_workspace(workspace, theirs, tmp_path):
+    other = Workspace.create(tmp_path / "third", roots={"images": theirs.roots["images"]})
+    references.register(workspace, theirs.path, name="zoo")
+    theirs.path.rename(tmp_path / "moved")
+    with pytest.raises(ArgumentError, match="choose another name, or take 'zoo' off the list first"):
+        references.register(workspace, other.path, name="zoo")
+    other.path.rename(theirs.path)
+    assert references.listing(workspace) == {}
+    assert f"is workspace {other.id} now" in references.missing(workspace)["zoo"]
+    say(workspace, "pair", "2-zoo:1", "duplicate")
+    references.forget(workspace, "zoo")
+    with pytest.raises(ArgumentError, match=f"1 verdicts are about the reference set 'zoo' .*{theirs.id}.*{other.id}"):
+        references.register(workspace, theirs.path, name="zoo")
+    assert exclusions.verdicts(workspace).empty
+    references.register(workspace, tmp_path / "moved", name="zoo")
+    assert len(exclusions.verdicts(workspace)) == 1
+
+
+def test_a_name_that_nobody_judged_by_is_free_again(workspace, theirs, tmp_path):
+    other = Workspace.create(tmp_path / "third", roots={"images": theirs.roots["images"]})
+    references.register(workspace, theirs.path, name="zoo")
+    say(workspace, "pair", "2-other-zoo:1", "duplicate")
+    references.forget(workspace, "zoo")
+    assert references.register(workspace, other.path, name="zoo") == "zoo"
+
+
+def test_a_folder_under_a_name_that_is_taken_is_not_read(workspace, theirs, monkeypatch):
+    pipeline.add_reference(workspace, theirs.roots["images"], name="zoo", workers=1)
+    shutil.rmtree(workspace.path / "references" / "zoo")
+    monkeypatch.setattr("curation.images.ingest.read", None)
+    with pytest.raises(ArgumentError, match="choose another name"):
+        pipeline.add_reference(workspace, theirs.roots["images"], name="zoo", workers=1)
+
+
+def test_a_list_of_an_earlier_version_is_read(workspace, theirs, tmp_path):
+    files.write_json(workspace.path / "references.json", {"zoo": str(theirs.path), "lost": str(tmp_path / "lost")})
+    assert references.listing(workspace)["zoo"].id == theirs.id
+    other = Workspace.create(tmp_path / "third", roots={"images": theirs.roots["images"]})
+    with pytest.raises(ArgumentError, match="choose another name"):
+        references.register(workspace, other.path, name="zoo")
+    say(workspace, "pair", "2-zoo:1", "duplicate")
+    references.forget(workspace, "zoo")
+    assert list(references.paths(workspace)) == ["lost"]
+    with pytest.raises(ArgumentError, match="1 verdicts"):
+        references.register(workspace, other.path, name="zoo")
+
+
 def test_what_cannot_be_registered(workspace, theirs, tmp_path):
     with pytest.raises(ArgumentError, match="is this workspace"):
         references.register(workspace, workspace.path)
@@ -89,7 +165,7 @@ def test_what_cannot_be_registered(workspace, theirs, tmp_path):
         pipeline.add_reference(workspace, tmp_path / "nowhere")
     references.register(workspace, theirs.path, name="zoo")
     other = Workspace.create(tmp_path / "third", roots={"images": theirs.roots["images"]})
-    with pytest.raises(ArgumentError, match=r"reference set 'zoo' is .*theirs, not .*third: choose another name"):
+    with pytest.raises(ArgumentError, match=r"set 'zoo' is .*theirs \(.*\), not .*third \(.*choose another name"):
         references.register(workspace, other.path, name="zoo")
     with pytest.raises(ArgumentError, match="choose another name"):
         pipeline.add_reference(workspace, theirs.roots["images"], name="zoo")
@@ -115,6 +191,10 @@ def test_a_damaged_list_is_named(workspace):
     files.write_json(workspace.path / "references.json", ["theirs"])
     with pytest.raises(CurationError, match=r"references\.json does not name folders"):
         references.listing(workspace)
+    for entry in (3, {"path": "/tmp"}, {"path": None, "workspace": None}, {"path": 3, "workspace": "a"}):
+        files.write_json(workspace.path / "references.json", {"theirs": entry})
+        with pytest.raises(CurationError, match=r"references\.json does not name folders"):
+            references.listing(workspace)
     files.write_json(workspace.path / "references.json", {"../x": "/tmp"})
     with pytest.raises(CurationError, match="cannot be a file name"):
         references.listing(workspace)
@@ -151,7 +231,8 @@ def test_a_folder_is_read_into_a_workspace_of_its_own(workspace, theirs):
     assert "cannot be compared by 'given': they were made elsewhere" in result["notes"][-1]
     inner = references.open_image_source(workspace, "zoo")
     assert inner.path == workspace.path / "references" / "zoo"
-    assert files.read_json(workspace.path / "references.json") == {"zoo": "references/zoo"}
+    kept = files.read_json(workspace.path / "references.json")
+    assert kept == {"zoo": {"path": "references/zoo", "workspace": inner.id}}
     assert tree(folder) == before
     draw(950).save(folder / "wasp" / "new.png")
     assert pipeline.add_reference(workspace, folder, name="zoo", workers=1)["images"] == 7

@@ -125,9 +125,7 @@ def lines(calibration: Calibration, *, count: int = 60) -> pa.Table:
     return pa.table([thresholds, within, sums[0], low, high], schema=LINES)
 
 
-def line(
-    workspace: Workspace, measure: str, *, threshold: float | None = None, until: int | None = None
-) -> dict[str, Any]:
+def line(calibration: Calibration, *, threshold: float | None = None) -> dict[str, Any]:
     """The stopping line: of the undecided pairs within `threshold` (all, when None), how many are duplicates.
 
     Returns:
@@ -135,10 +133,6 @@ def line(
         at whatever threshold one looks), verdicts, the verdicts by kind, note (on what the estimate rests) and text,
         which says it in a sentence.
     """
-    return _line(calibrate(workspace, measure, until=until), threshold)
-
-
-def _line(calibration: Calibration, threshold: float | None) -> dict[str, Any]:
     inside = calibration.undecided
     inside = inside if threshold is None else inside[inside <= threshold]
     sums = [float(part.sum()) for part in calibration.curve.at(inside)]
@@ -174,10 +168,24 @@ def stop(
     threshold: float | None = None,
     until: int | None = None,
 ) -> dict[str, Any]:
-    """Whether enough pairs were judged for at most `tolerated` duplicates to stay unseen.
+    """What `advise` says of a measure as the verdicts stand.
 
     Args:
         tolerated: the workspace's policy of that name when None.
+        threshold: care only for pairs within this distance.
+        until: take verdicts, and the policy, only to this position of the ledger.
+
+    Raises:
+        ArgumentError: unknown measure, or `tolerated` is below 0.
+    """
+    tolerated = policies.number(workspace, "tolerated", until=until) if tolerated is None else float(tolerated)
+    return advise(calibrate(workspace, measure, until=until), tolerated, threshold=threshold)
+
+
+def advise(calibration: Calibration, tolerated: float, *, threshold: float | None = None) -> dict[str, Any]:
+    """Whether enough pairs were judged for at most `tolerated` duplicates to stay unseen.
+
+    Args:
         threshold: care only for pairs within this distance.
 
     Returns:
@@ -187,13 +195,11 @@ def stop(
         ones, that would let the band say so by itself).
 
     Raises:
-        ArgumentError: unknown measure, or `tolerated` is below 0.
+        ArgumentError: `tolerated` is below 0.
     """
-    tolerated = policies.number(workspace, "tolerated", until=until) if tolerated is None else float(tolerated)
     if not tolerated >= 0:
         raise ArgumentError(f"{tolerated:g} duplicates cannot be tolerated: name a number from 0")
-    calibration = calibrate(workspace, measure, until=until)
-    found = _line(calibration, threshold)
+    found = line(calibration, threshold=threshold)
     inside = calibration.undecided[: found["undecided"]]
     upper = np.append(np.cumsum(calibration.curve.at(inside)[2][::-1])[::-1], 0.0)
 
@@ -203,7 +209,9 @@ def stop(
 
     next_ = bisect_left(range(len(inside) + 1), True, key=enough)
     advice = "look" if next_ else "stop"
-    verb = "stop" if advice == "stop" else f"look at the next {next_:,} pairs, up to {measure} {inside[next_ - 1]:g}"
+    verb = "stop"
+    if next_:
+        verb = f"look at the next {next_:,} pairs, up to {calibration.measure} {inside[next_ - 1]:g}"
     return found | {
         "tolerated": tolerated,
         "advice": advice,

@@ -75,11 +75,6 @@ def write(workspace: Workspace, out: str | Path, *, split: str | None = None) ->
     return found
 
 
-def markdown(found: dict[str, Any]) -> str:
-    """A certificate as a page of Markdown; names in it are escaped, so that none is taken for markup."""
-    return certificate_text.markdown(found)
-
-
 # -- below: the parts --------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,10 @@ _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 
 def markdown(found: dict[str, Any]) -> str:
-    """The page for what `certificate.certificate` gives; whatever is not known is said so."""
+    """The page for what `certificate.certificate` gives; whatever is not known is said so.
+
+    Names in it are escaped, so that none is taken for markup.
+    """
     parts = [_head(found), _leaks(found), _search(found), _recall(found), _people(found), _not_known(found)]
     return "\n\n".join(line for part in parts for line in part) + "\n"
 

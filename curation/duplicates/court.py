@@ -102,19 +102,18 @@ def court(workspace: Workspace, *, until: int | None = None) -> Court:
         CurationError: the pairs or a verdict name images that the workspace does not have.
     """
     pairs = found(workspace)
-    if until is not None:
-        return _advanced(_empty(pairs), workspace, until)
     with _lock:
         kept = _courts.pop(key := (str(workspace.path), workspace.ledger.url), None)
         position = workspace.ledger.position()
         if kept is None or kept.found is not pairs or kept.position > position:
             kept = _empty(pairs)
         _courts[key] = kept  # stays when advancing fails, so that one bad event is not paid for again and again
-        if kept.position < position:
-            _courts[key] = kept = _advanced(kept, workspace, position)
+        wanted = position if until is None else until
+        if kept.position < wanted <= position:
+            _courts[key] = kept = _advanced(kept, workspace, wanted)
         while len(_courts) > KEPT:
             _courts.popitem(last=False)
-        return kept
+    return kept if kept.position == wanted else _advanced(_empty(pairs), workspace, wanted)
 
 
 _lock = threading.Lock()

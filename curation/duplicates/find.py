@@ -8,15 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import files
 from curation import references as reference_sets
-from curation.duplicates import rule, scopes, sources
+from curation.duplicates import rule, scopes, searched, sources
 from curation.duplicates.comparison import Candidates, Comparison, Weighed, weigh
 from curation.duplicates.measures import Side
 from curation.duplicates.sources import Settings
 from curation.engine import Progress, default_workers, quiet
 from curation.errors import CurationError
-from curation.exclusions import pairs_path
 from curation.workspace import Workspace
 
 
@@ -88,9 +86,7 @@ def find(
     notes += [*more, *(note for candidates, _ in found.values() for note in candidates.notes)]
     summary = _summary(first, settings, found, pairs) | {"notes": notes}
     recipe = settings.recipe() | {"images": len(first), "references": _identity(sides[1:]), "summary": summary}
-    path = pairs_path(workspace)
-    files.write_json(path.with_suffix(".json"), {"workspace": workspace.id, "rule": rule.numbers()} | recipe)
-    files.write_table(path, pairs)
+    searched.write(workspace, pairs, {"workspace": workspace.id, "rule": rule.numbers()} | recipe)
     tables = {_table_name(m, name): made for name, (c, _) in found.items() for m, made in c.tables.items()}
     return summary | {"tables": tables}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ class Found:
 
     def _arranged(self, order: str, measure: str | None) -> np.ndarray:
         chance = np.nan_to_num(self.column("probability"), nan=0.5)
-        near, draw = np.abs(chance - 0.5), orders.lot(self.keys, self.seed, "probes")
+        near, draw = np.abs(chance - 0.5), _lot(self.table, self.seed, "probes")
         if order == "class":  # each probe within its class, at a place like any other's
             words, codes = self.codes("class_a")
             rank = np.argsort(np.argsort(np.array(words, object)))[codes] if words else codes
@@ -151,6 +152,12 @@ _lock = threading.Lock()
 _kept: OrderedDict[str, tuple[tuple[str, ...], Found]] = OrderedDict()
 
 
+def looked(workspace: Workspace) -> list[str]:
+    """Measures that looked at any pair, in the order of `orders.MEASURES`."""
+    table = found(workspace).table
+    return [name for name in orders.MEASURES if table[name].null_count < len(table)]
+
+
 def found(workspace: Workspace) -> Found:
     """The pairs of the last search; read once until they, the images, or the reference sets change. Safe in threads.
 
@@ -175,7 +182,9 @@ def _read(workspace: Workspace) -> Found:
     sets = {"": workspace, **references.listing(workspace)}
     names = table["reference"].cast(pa.string()).fill_null("")
     table = table.set_column(table.column_names.index("reference"), "reference", names)
-    table = table.filter(pc.is_in(names, pa.array(list(sets)))).combine_chunks()
+    known = pa.array([name for name in sets if name != judgements.PROBES or not _replaced(path, sets[name])])
+    table = table.filter(pc.is_in(names, known)).combine_chunks()
+    table = table.filter(pa.array(_ok(sets, table))).combine_chunks()
     images = {name: count for name, count in judgements.counts(workspace).items() if name in sets}
     first = dict(zip(images, np.cumsum([0, *images.values()]).tolist(), strict=False))
     table = _described(sets, table)
@@ -183,8 +192,37 @@ def _read(workspace: Workspace) -> Found:
     made = Found(table, images, first, empty, empty, empty, workspace.id, empty)
     a, b = (table[side].to_numpy().astype(np.int64) for side in ("image_a", "image_b"))
     keys = made.key(a, b, table["reference"].cast(pa.string()).to_numpy()) if len(table) else empty
-    draw = orders.lot(keys, workspace.id, "double review")
+    draw = _lot(table, workspace.id, "double review")
     return Found(table, images, first, keys, made.planted(keys), draw, workspace.id, np.argsort(keys))
+
+
+def _replaced(pairs: Path, probes: Workspace) -> bool:
+    """Whether other probes were planted after the search: its pairs name pictures that are not there any more."""
+    recipe = pairs.with_suffix(".json")
+    if not recipe.is_file() or not probes.images_path.is_file():
+        return recipe.is_file()
+    return files.read_json(recipe).get("references", {}).get(judgements.PROBES) != references.state(probes)
+
+
+def _ok(sets: dict[str, Workspace], table: pa.Table) -> np.ndarray:
+    """Pairs of which both pictures can be shown, bool (N,)."""
+    reference = table["reference"].to_numpy()
+    shown = _words(sets[""], "status", table["image_a"].to_numpy()) == "ok"
+    for name, source in sets.items():
+        here = np.flatnonzero(reference == name)
+        if len(here):
+            shown[here] &= _words(source, "status", table["image_b"].to_numpy()[here], name) == "ok"
+    return shown
+
+
+def _lot(table: pa.Table, seed: str, what: str) -> np.ndarray:
+    """A draw for each pair, float64 (N,), that neither another search nor another reference set changes."""
+    numbers = table["image_a"].to_numpy().astype(np.int64) << 32 | table["image_b"].to_numpy()
+    reference, draw = table["reference"].cast(pa.string()).to_numpy(), np.zeros(len(table))
+    for name in table["reference"].unique().cast(pa.string()).to_pylist():
+        here = reference == name
+        draw[here] = orders.lot(numbers[here], seed, what, name)
+    return draw
 
 
 def _described(sets: dict[str, Workspace], table: pa.Table) -> pa.Table:

@@ -59,53 +59,39 @@ def _work(chosen: list[Band], count: int, queries: int) -> float:
     return sum(p * (1_000 + queries * (1 + count / 2**width)) for p, width in probes)
 
 
-def within(
-    targets: np.ndarray,
-    queries: np.ndarray | None = None,
-    *,
-    radius: int,
-    block: int = 2_000_000,
-    progress: Progress = quiet,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Every pair (query, target) whose hashes differ in at most `radius` bits, each once, in pieces.
-
-    Args:
-        targets: uint64 (N,).
-        queries: uint64 (M,); None looks for pairs i < j among the targets.
-        radius: 0 to 64, in bits; work grows steeply beyond 16 or so.
-        block: candidates held at a time; bounds the memory.
-
-    Yields:
-        (i, j, distance): int64, int64 and uint8, i into the queries (or targets) and j into the targets.
-    """
-    alone = queries is None
-    queries = targets if queries is None else queries
-    index = Index(targets, radius=radius, queries=len(queries))
-    yield from index.search(queries, ahead=alone, block=block, progress=progress)
-
-
 class Index:
     """Hashes in buckets by each band, to be searched many times."""
 
     def __init__(self, targets: np.ndarray, *, radius: int, queries: int) -> None:
-        """`targets`: uint64 (N,); `queries`: how many are asked for at a time, which decides on the bands."""
+        """Sort the targets.
+
+        Args:
+            targets: uint64 (N,).
+            radius: 0 to 64, in bits; work grows steeply beyond 16 or so.
+            queries: how many are asked for at a time, which decides on the bands.
+        """
         self.targets, self.radius = targets, radius
         self.bands = bands(max(len(targets), queries), radius, queries)
         self.buckets = [_Buckets(targets, band) for band in self.bands]
 
     def search(
-        self, queries: np.ndarray, *, ahead: bool = False, block: int = 2_000_000, progress: Progress = quiet
+        self, queries: np.ndarray, *, block: int = 2_000_000, progress: Progress = quiet
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Pieces as of `within`; only pairs i < j where `ahead`."""
+        """Every pair (query, target) whose hashes differ in at most `radius` bits, each once, in pieces.
+
+        Args:
+            queries: uint64 (M,).
+            block: candidates held at a time; bounds the memory.
+
+        Yields:
+            (i, j, distance): int64, int64 and uint8, i into the queries and j into the targets.
+        """
         total = sum(len(band.flips()) for band in self.bands)
         done = 0
         for number, (band, bucket) in enumerate(zip(self.bands, self.buckets, strict=True)):
             probes = _Probes(band.of(queries))
             for flip in band.flips():
                 for i, j in bucket.candidates(probes, flip, block):
-                    if ahead:
-                        apart = i < j
-                        i, j = i[apart], j[apart]
                     different = queries[i] ^ self.targets[j]
                     distance = np.bitwise_count(different)
                     close = np.flatnonzero(distance <= self.radius)

@@ -66,11 +66,13 @@ def names_at(workspace: Workspace, places: Sequence[Place]) -> dict[Place, str]:
     """The name of each image; the other way round than `locate`.
 
     Raises:
-        CurationError: two of the images have the same name.
+        ArgumentError: an image is of a reference set that is not on the list.
+        CurationError: a reference set is out of reach, so that names are not known; or two images have the same name.
     """
     found: dict[Place, str] = {}
     frame = pd.DataFrame(sorted(set(places)), columns=["reference", "image_id"])
     for reference, rows in frame.groupby("reference"):
+        references.open_image_source(workspace, str(reference))  # raises where nobody can tell the names
         ids = rows["image_id"].to_numpy(np.int64)
         names = names_of(paths_of(workspace, str(reference), ids))
         found |= {Place(str(reference), i): name for i, name in zip(ids.tolist(), names, strict=True)}

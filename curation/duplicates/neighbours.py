@@ -1,4 +1,4 @@
-"""Nearest neighbours: exact top-k and radius search in blocks of bounded memory, and a limit on how many to keep."""
+"""Nearest neighbours: exact top-k and radius search in blocks of bounded memory."""
 
 from __future__ import annotations
 
@@ -116,50 +116,11 @@ def surplus(rows: np.ndarray, norms: np.ndarray, ids: np.ndarray, most: int) -> 
     return result
 
 
-def cosine_top(
-    vectors: np.ndarray, k: int, *, workers: int = 1, progress: Progress = quiet
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k most similar other rows of every row, exactly.
-
-    Args:
-        vectors: float32 (N, D).
-
-    Returns:
-        (indices, similarities): int32 and float32, both (N, min(k, N - 1)), most similar first, ties by index.
-    """
-    count = len(vectors)
-    k = min(k, count - 1)
-    if k < 1:
-        return np.zeros((count, 0), np.int32), np.zeros((count, 0), np.float32)
-    ids = np.arange(count)
-    found = near(vectors, ids, vectors, ids, k=k, same=True, workers=workers, progress=progress)
-    return found.target.reshape(count, k).astype(np.int32), (1 - found.distance).reshape(count, k).astype(np.float32)
-
-
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows scaled to length 1, float32, in place where they are float32 already."""
     vectors = np.asarray(vectors, np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
     return vectors
-
-
-def closest(a: np.ndarray, b: np.ndarray, distance: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which pairs to keep so that every image keeps its k closest; ties go to the smaller id.
-
-    Args:
-        a, b: integers (P,), the images of each pair; each unordered pair once.
-        distance: (P,), smaller is closer.
-
-    Returns:
-        (kept, capped): bool (P,), true where either image has the other among its k closest; and the ids of the images
-        that had more than k.
-    """
-    source, other = np.concatenate([a, b]), np.concatenate([b, a])
-    order = np.lexsort((other, np.concatenate([distance, distance]), source))
-    place = rank(source[order])
-    kept = np.zeros(len(a), bool)
-    kept[order[place < k] % max(len(a), 1)] = True
-    return kept, np.unique(source[order[place >= k]])
 
 
 def rank(groups: np.ndarray) -> np.ndarray:
@@ -170,26 +131,6 @@ def rank(groups: np.ndarray) -> np.ndarray:
     places = np.empty(len(groups), np.int64)
     places[order] = np.arange(len(groups)) - np.repeat(first, np.diff(np.r_[first, len(groups)]))
     return places
-
-
-def same(ids: np.ndarray, groups: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs a < b of images in the same group, each image with at most the first k of its group before it.
-
-    Args:
-        ids: (N,), ascending.
-        groups: (N,), of which group each is.
-
-    Returns:
-        (a, b, capped): ids of each pair, and the ids in groups of more than k + 1.
-    """
-    order = np.argsort(groups, kind="stable")
-    place = rank(groups)[order]
-    start = np.arange(len(ids)) - place
-    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    number = np.minimum(place, k)
-    b = np.repeat(np.arange(len(ids)), number)
-    a = np.repeat(start, number) + np.arange(len(b)) - np.repeat(np.cumsum(number) - number, number)
-    return ids[order[a]], ids[order[b]], ids[sizes[group] > k + 1]
 
 
 def unique_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

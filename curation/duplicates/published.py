@@ -93,8 +93,9 @@ def export_reviews(workspace: Workspace, out: str | Path, *, overwrite: bool = F
         the format has no place for; set_aside (as many).
 
     Raises:
-        ArgumentError: the folder has such files already, and `overwrite` was not said.
-        CurationError: two images that are to be named have the same name.
+        ArgumentError: the folder has such files already, and `overwrite` was not said; or a review is about images of
+            a reference set that is not on the list.
+        CurationError: two images that are to be named have the same name, or are of a reference set out of reach.
     """
     out = Path(out)
     names = (imagenetv2_state.NEAR_DUPLICATES, imagenetv2_state.REVIEWS)

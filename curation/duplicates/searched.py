@@ -1,12 +1,14 @@
-"""How many pairs the last search compared, and whether it still speaks of the workspace as it is."""
+"""The record of the last search: how many pairs it compared, and whether it still speaks of the workspace as it is."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from curation import arrays, files, judgements, references
 from curation.duplicates import scopes, tables
@@ -33,10 +35,26 @@ class Search(NamedTuple):
     known: dict[str, np.ndarray]
 
 
+def write(workspace: Workspace, found: pa.Table, made: dict[str, Any]) -> None:
+    """Write the pairs that a search found (schema PAIRS), with the digest of its recipe, and then the recipe.
+
+    Raises:
+        CurationError: the disk is full. What is left are the pairs and recipe of the search before, or pairs without
+            their recipe, so that a recipe never stands beside pairs that it did not find.
+    """
+    path = pairs_path(workspace)
+    files.write_table(path, found.replace_schema_metadata({"recipe": _digest(made)}))
+    files.write_json(path.with_suffix(".json"), made)
+
+
 def recipe(workspace: Workspace) -> dict[str, Any] | None:
-    """What the last search was made with; None before any."""
-    path = pairs_path(workspace).with_suffix(".json")
-    return files.read_json(path) if path.is_file() and pairs_path(workspace).is_file() else None
+    """What the last search was made with; None before any, and where its end did not get as far as the recipe."""
+    path = pairs_path(workspace)
+    if not path.is_file() or not path.with_suffix(".json").is_file():
+        return None
+    made = files.read_json(path.with_suffix(".json"))
+    told = (_schema(path).metadata or {}).get(b"recipe")  # earlier versions wrote none
+    return made if told is None or told.decode() == _digest(made) else None
 
 
 def pairs(workspace: Workspace, made: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -91,6 +109,18 @@ def staleness(workspace: Workspace, made: dict[str, Any]) -> list[str]:
 
 
 # -- below: one measure against one side -------------------------------------------------------------------------------
+
+
+def _digest(made: dict[str, Any]) -> str:
+    """Of a recipe but for whose it is: the same pictures and settings give the same bytes in any workspace."""
+    return arrays.digest({name: value for name, value in made.items() if name != "workspace"})
+
+
+def _schema(path: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CurationError(f"{path} cannot be read as a Parquet table: {error}; run `duplicates` again") from None
 
 
 def _row(workspace: Workspace, search: Search, measure: str, name: str) -> dict[str, Any]:

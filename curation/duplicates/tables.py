@@ -73,19 +73,10 @@ def compute(
             files.write_table(path, _table(near, {"inputs": made_from, "recipe": settings_of(recipe)}))
             computed += 1
         progress((number + 1) * STEPS, len(starts) * STEPS, title)
-    for path in place.glob("*.parquet"):
+    for path in place.glob(f"{'[0-9]' * 5}.parquet"):
         if int(path.stem) >= len(starts):
             path.unlink()
     return {"shards": len(starts), "computed": computed}
-
-
-def read(workspace: Workspace, measure: str, reference: str = "") -> pa.Table:
-    """The whole table (schema NEIGHBOURS), sorted by image_id, then rank.
-
-    Raises:
-        CurationError: see `shards`.
-    """
-    return pa.concat_tables([NEIGHBOURS.empty_table(), *_tables(workspace, measure, reference)])
 
 
 def shards(workspace: Workspace, measure: str, reference: str = "") -> Iterator[Near]:

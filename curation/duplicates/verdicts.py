@@ -182,7 +182,10 @@ def _chosen(
         wanted &= _between(pairs, sets)
     if subjects is not None:
         wanted &= np.asarray(pc.is_in(pairs.table["subject"], pa.array(list(subjects), pa.string())))
-    waiting = (now.status[:size] == CONTESTED) if contested else (now.open() & ~now.judged(reviewer))
+    waiting = now.open() & ~now.judged(reviewer)
+    if contested:
+        waiting = now.status[:size] == CONTESTED
+        wanted &= ~pairs.probe & (waiting | now.final[:size])
     rows = pairs.order(order, measure)
     return rows[(wanted & waiting)[rows]], wanted
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import exclusions, references
-from curation.errors import ArgumentError, CurationError
+from curation.errors import CurationError
 from curation.survivors import bursts, components, frequencies
 from curation.workspace import Workspace
 
@@ -157,26 +157,30 @@ def overrides(nodes: Nodes, able: np.ndarray) -> np.ndarray:
     """Nodes that people keep (`survivor` events) and that may survive, bool (N,).
 
     Raises:
-        CurationError: an event keeps what is no image, or two of a component are kept.
+        CurationError: an event keeps what is no image.
     """
-    said = kept_by_people(nodes)
-    kept = np.isin(nodes.workspace_ids, said["image_id"].to_numpy(np.int64)) & able
-    counts = np.bincount(nodes.label[kept], minlength=nodes.components())
-    if (counts > 1).any():
-        raise CurationError(_two_kept(nodes, np.flatnonzero(kept & (nodes.label == np.argmax(counts > 1))), said))
-    return kept
+    return np.isin(nodes.workspace_ids, kept_by_people(nodes)["image_id"].to_numpy(np.int64)) & able
 
 
-def source_splits(workspace: Workspace) -> list[str]:
-    """Names of the splits of the source, in byte order."""
-    found = pc.unique(workspace.images(["source_split"])["source_split"].cast(pa.string())).to_pylist()
-    return sorted(name for name in found if name)
+def rivals(nodes: Nodes, override: np.ndarray) -> dict[int, str]:
+    """By component of which people keep several images: who keeps which, in words."""
+    several = np.flatnonzero(np.bincount(nodes.label[override]) > 1)
+    if not len(several):
+        return {}
+    said = kept_by_people(nodes).set_index("image_id")
+    return {int(c): _rivals(nodes, np.flatnonzero(override & (nodes.label == c)), said) for c in several}
+
+
+def member_names(nodes: Nodes, component: int, most: int = 10) -> str:
+    """How many members a component has, and the first of their names."""
+    members = np.flatnonzero(nodes.label == component)
+    names = [f"{nodes.reference_names()[m]}:{nodes.names[m]}".lstrip(":") for m in members[:most]]
+    more = f" and {len(members) - most} more" if len(members) > most else ""
+    return f"{len(members)} members ({', '.join(names)}{more})"
 
 
 def in_split(workspace: Workspace, split: str, ids: np.ndarray) -> np.ndarray:
-    """Which images are of a split of the source; -1 is of none. Raises ArgumentError where there is no such split."""
-    if split not in (there := source_splits(workspace)):
-        raise ArgumentError(f"no image is of the source split {split!r}: there are {', '.join(there) or 'none'}")
+    """Which images are of a split of the source; -1 is of none."""
     member = pc.equal(workspace.images(["source_split"])["source_split"].cast(pa.string()), split)
     return np.append(np.asarray(member.fill_null(False)), False)[ids]
 
@@ -220,19 +224,12 @@ def kept_by_people(nodes: Nodes) -> pd.DataFrame:
     return said.assign(image_id=number)
 
 
-def _two_kept(nodes: Nodes, kept: np.ndarray, said: pd.DataFrame) -> str:
-    members = np.flatnonzero(nodes.label == nodes.label[kept[0]])
-    names = [f"{nodes.reference_names()[m]}:{nodes.names[m]}".lstrip(":") for m in members[:10]]
-    more = f" and {len(members) - 10} more" if len(members) > 10 else ""
-    events = said.set_index("image_id").loc[nodes.ids[kept]]
+def _rivals(nodes: Nodes, kept: np.ndarray, said: pd.DataFrame) -> str:
     told = [
         f"event {event['event_id']} by {event['reviewer']} keeps image {i} ({nodes.names[at]})"
-        for at, (i, event) in zip(kept, events.iterrows(), strict=True)
+        for at, (i, event) in zip(kept, said.loc[nodes.ids[kept]].iterrows(), strict=True)
     ]
-    return (
-        f"{len(kept)} images of one component must survive, and one can: {'; '.join(told)}; the component has "
-        f"{len(members)} members ({', '.join(names)}{more}): release one, or rule that a pair between them is different"
-    )
+    return f"{len(kept)} images of one component must survive, and one can: {'; '.join(told)}"
 
 
 def _flat(kind: pa.DataType) -> pa.DataType:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -11,12 +13,13 @@ from curation.survivors.graph import Nodes
 NEAR = "near duplicate of "
 
 
-def why(nodes: Nodes, survives: np.ndarray, outside: np.ndarray) -> list[str]:
+def why(nodes: Nodes, survives: np.ndarray, outside: np.ndarray, rivals: Mapping[int, str]) -> list[str]:
     """Why each node does not survive; for one that people keep, who does. '' for the others.
 
     Args:
         survives: bool (N,).
         outside: nodes that are no candidates (images of reference sets), bool (N,).
+        rivals: why nothing survives of a component, by component (`graph.rivals`).
     """
     words = np.full(len(nodes.ids), "", object)
     barred = np.flatnonzero(nodes.barred & ~outside)
@@ -28,7 +31,9 @@ def why(nodes: Nodes, survives: np.ndarray, outside: np.ndarray) -> list[str]:
     for at in np.flatnonzero(survives & np.isin(nodes.workspace_ids, said.index.to_numpy(np.int64))):
         event = said.loc[nodes.ids[at]]
         words[at] = f"kept by {event['reviewer']}" + (f": {event['note']}" if event["note"] else "")
-    out = np.flatnonzero(~survives & ~outside & ~nodes.barred)
+    stuck = np.isin(nodes.label, list(rivals)) & ~nodes.barred
+    words[stuck] = [rivals[component] for component in nodes.label[stuck].tolist()]
+    out = np.flatnonzero(~survives & ~outside & ~nodes.barred & ~stuck)
     words[out] = _near(nodes, out, np.flatnonzero(survives | outside))
     return words.tolist()
 

@@ -7,6 +7,7 @@ component that reaches one may stay. What people kept by name survives, what the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,20 +15,12 @@ import pandas as pd
 import pyarrow as pa
 
 from curation import policies as settings
-from curation.errors import ArgumentError
+from curation.errors import ArgumentError, CurationError
 from curation.survivors import components, graph
 from curation.survivors.graph import Nodes
 from curation.survivors.reasons import NEAR, why
 from curation.workspace import Workspace
 
-POLICIES = {
-    "largest": "the largest picture (width x height), the first of equals",
-    "first": "the first image (smallest id)",
-    "frequency": "the highest selection frequency in its class, the last by name of equals",
-    "split": "split:NAME: an image of the source split NAME, the largest of several",
-    "published": "as ImageNetV2 did: of the poorest eligible class, the highest selection frequency",
-}
-"""Name and one line on who stays."""
 MEMBERS = pa.schema(
     {
         "component": pa.int32(),
@@ -64,7 +57,12 @@ class Preview(NamedTuple):
 
 
 def resolve(
-    workspace: Workspace, *, policy: str | None = None, until: int | None = None, rule: bool = True
+    workspace: Workspace,
+    *,
+    policy: str | None = None,
+    until: int | None = None,
+    rule: bool = True,
+    strict: bool = True,
 ) -> Resolution:
     """Components of near duplicates and burst links, and who survives.
 
@@ -74,36 +72,36 @@ def resolve(
     also takes images of ImageNet, told by their file names, for a reference set.
 
     Args:
-        policy: one of POLICIES (`split:NAME` for `split`); the one in force when None.
+        policy: one of `policies.SURVIVORS` (`split:NAME` for `split`); the one in force when None.
         until: take people's decisions only to this position of the ledger.
         rule: whether the rule's decision counts for pairs without a verdict.
+        strict: whether it is an error that people keep two images of a component; if not, nothing of it survives, and
+            the reason names both.
 
     Raises:
         ArgumentError: an unknown policy or split.
         CurationError: two images of a component must survive; pairs or events name images that are not there.
     """
-    chosen = check_policy(policy or settings.value(workspace, "survivors", until=until))
+    chosen = _checked(workspace, settings.value(workspace, "survivors", until=until) if policy is None else policy)
     nodes = graph.gather(workspace, until=until, rule=rule)
-    survives = _survivors(nodes, chosen)
+    outside = _outside(nodes, chosen)
+    survives, rivals = _survivors(nodes, chosen)
+    if rivals and strict:
+        component, told = next(iter(rivals.items()))
+        raise CurationError(
+            f"{told}; the component has {graph.member_names(nodes, component)}: release one, or rule that a pair "
+            "between them is different"
+        )
     members = {
         "component": nodes.label,
         "image_id": nodes.ids.astype(np.int32),
         "reference": nodes.reference_names(),
-        "survives": survives | _outside(nodes, chosen),
-        "reason": why(nodes, survives, _outside(nodes, chosen)),
+        "survives": survives | outside,
+        "reason": why(nodes, survives, outside, rivals),
     }
     order = np.argsort(nodes.label, kind="stable")
     table = pa.table(members, schema=MEMBERS).take(pa.array(order))
     return Resolution(table, _edges(nodes))
-
-
-def check_policy(policy: str) -> str:
-    """Return the policy. Raises ArgumentError when there is none of that name."""
-    name, _, split = policy.partition(":")
-    if name not in POLICIES or (name == "split") != bool(split) or (name != "split" and ":" in policy):
-        known = ", ".join("split:NAME" if known == "split" else known for known in POLICIES)
-        raise ArgumentError(f"unknown policy {policy!r} for survivors: choose one of {known}")
-    return policy
 
 
 def preview(
@@ -112,18 +110,21 @@ def preview(
     """Who would go under each policy; all of them when None, `split` once for each source split.
 
     Counts: `kept` (candidates that survive), `gone` (that would stay but for the others), `without_survivor`
-    (components of which nothing stays).
+    (components of which nothing stays, also because people keep two of them).
+
+    Raises:
+        ArgumentError: an unknown policy or split.
     """
     nodes = graph.gather(workspace, until=until, rule=rule)
     if policies is None:
-        splits = [f"split:{name}" for name in graph.source_splits(workspace)]
-        policies = [name for p in POLICIES for name in (splits if p == "split" else [p])]
+        splits = [f"split:{name}" for name in settings.source_splits(workspace)]
+        policies = [name for p in settings.SURVIVORS for name in (splits if p == "split" else [p])]
     own = nodes.own
     columns = {"component": nodes.label[own], "image_id": nodes.ids[own].astype(np.int32)}
     counts = {}
     for policy in policies:
-        outside = _outside(nodes, check_policy(policy))
-        survives = _survivors(nodes, policy)
+        outside = _outside(nodes, _checked(workspace, policy))
+        survives, _ = _survivors(nodes, policy)
         columns[policy] = ~(survives | outside | nodes.barred)[own]
         lost = nodes.components() - len(np.unique(nodes.label[survives]))
         counts[policy] = {"kept": int(survives.sum()), "gone": int(columns[policy].sum()), "without_survivor": lost}
@@ -160,13 +161,13 @@ def summary(workspace: Workspace, found: Resolution, *, giant: int = 20) -> dict
     }
 
 
-def component_name(workspace: Workspace, found: Resolution, component: int) -> str:
-    """What ImageNetV2 would call a component: the MD5 of its members' names."""
-    members = found.members.to_pandas()
-    return _name(workspace, members[members["component"] == component])
-
-
 # -- below: who survives -----------------------------------------------------------------------------------------------
+
+
+def _checked(workspace: Workspace, policy: str) -> str:
+    if why := settings.problem("survivors", policy, splits=partial(settings.source_splits, workspace)):
+        raise ArgumentError(why)
+    return policy
 
 
 def _outside(nodes: Nodes, policy: str) -> np.ndarray:
@@ -174,11 +175,14 @@ def _outside(nodes: Nodes, policy: str) -> np.ndarray:
     return ~nodes.own | nodes.imagenet if policy == "published" else ~nodes.own
 
 
-def _survivors(nodes: Nodes, policy: str) -> np.ndarray:
+def _survivors(nodes: Nodes, policy: str) -> tuple[np.ndarray, dict[int, str]]:
+    """Who survives, bool (N,), and the components of which nobody does because people keep several (`graph.rivals`)."""
     outside = _outside(nodes, policy)
     tainted = np.bincount(nodes.label, outside, minlength=nodes.components()) > 0
     able = ~outside & ~nodes.barred & ~tainted[nodes.label]
     override = graph.overrides(nodes, able)
+    rivals = graph.rivals(nodes, override)
+    able &= ~np.isin(nodes.label, list(rivals))
     survives = np.zeros(len(able), bool)
     if policy == "published":
         order = np.lexsort((nodes.ids, nodes.names))
@@ -195,7 +199,7 @@ def _survivors(nodes: Nodes, policy: str) -> np.ndarray:
         choice = np.flatnonzero(able)
         keys = (~override, nodes.name_only, *_keys(nodes, policy))
         survives[choice[components.best(nodes.label[choice], *(key[choice] for key in keys))]] = True
-    return survives
+    return survives, rivals
 
 
 def _keys(nodes: Nodes, policy: str) -> tuple[np.ndarray, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import streamlit as st
 
-from curation import exclusions, files, leases, policies
-from curation.duplicates import leaks, verdicts
-from curation.duplicates.orders import MEASURES, ORDERS
+from curation import leases, policies
+from curation.duplicates import found, leaks, verdicts
+from curation.duplicates.orders import ORDERS
 from curation.survivors import resolution
 from curation.ui import frame, tables
 from curation.ui.components.groups import group_viewer
@@ -21,7 +22,18 @@ NOTHING = (
     "Nothing to decide",
     "No pair is near enough to ask you. Every pair that was looked at is far from undecided.",
 )
+SETTLED = ("All disagreements are settled", "Turn Adjudicate off to go on with pairs.")
 HELD = ("All pairs are taken", "Other reviewers hold what is left. Pairs come back when their time is over.")
+
+
+class Cell(NamedTuple):
+    """A cell of the leak map that is being reviewed, with its pairs as they were when it was opened."""
+
+    workspace: str
+    split: str | None
+    first: str
+    second: str
+    subjects: tuple[str, ...]
 
 
 def pairs(workspace: Workspace) -> None:
@@ -30,15 +42,17 @@ def pairs(workspace: Workspace) -> None:
     with st.sidebar:
         options = _filters(workspace, counts)
         frame.reviewer_field()
-        _told(workspace, counts)
+        told = st.empty()
         _shared(workspace)
     undone = st.session_state.get("undone", 0)
-    filters = options | {"subjects": st.session_state.get("pair_cell"), "undone": undone, "by": frame.reviewer()}
+    cell = _cell(workspace)
+    filters = options | {"subjects": cell and cell[1:4], "undone": undone, "by": frame.reviewer()}
     queue = "/".join(map(str, filters.values()))
-    if st.session_state.get("pair_queue") != (workspace.key, queue):
-        leases.release(workspace, frame.reviewer())  # what another order had reserved
-        st.session_state["pair_queue"] = (workspace.key, queue)
+    _turn_to(workspace, queue)
     served = verdicts.serve(workspace, reviewer=frame.reviewer(), count=wants("pairs", workspace), **options)
+    told.caption(_told(counts, served.pending))
+    if not served.pending:
+        frame.following("splits", "Next: splits")
     pair_viewer(
         served.pairs,
         key="pairs",
@@ -49,30 +63,38 @@ def pairs(workspace: Workspace) -> None:
         queue=queue,
         finals=options["contested"],
         lease=policies.number(workspace, "lease"),
-        empty=HELD if served.pending else NOTHING,
+        empty=HELD if served.pending else SETTLED if options["contested"] else NOTHING,
     )
+
+
+def _turn_to(workspace: Workspace, queue: str) -> None:
+    """Give back what another order had reserved, for whoever it was."""
+    before = st.session_state.get("pair_queue")
+    now = (workspace.key, queue, frame.reviewer())
+    if before != now:
+        leases.release(workspace, before[2] if before and before[0] == workspace.key else frame.reviewer())
+        st.session_state["pair_queue"] = now
 
 
 def _filters(workspace: Workspace, counts: dict) -> dict:
     """What to look at and in which order, as options of `verdicts.queue`."""
-    contested = counts["contested"] > 0 and st.toggle(
-        f"Adjudicate {counts['contested']:,}", key="contested", help="Pairs on which reviewers disagree"
-    )
-    order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.get, key="pair_order")
+    kept: dict[str, Any] = {"persist_state": "session"}
+    # It stays until it is turned off: the last one settled must not lead to other pairs unasked.
+    drawn = counts["contested"] > 0 or st.session_state.get("contested")
+    label, help_ = f"Adjudicate {counts['contested']:,}", "Pairs on which reviewers disagree, best settled by a third"
+    contested = bool(drawn) and st.toggle(label, key="contested", help=help_)
+    order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.get, key="pair_order", **kept)
     measure = None
     if order == "measure":
-        measure = st.selectbox("Measure", MEASURES, format_func=lambda m: TITLES.get(m, m.capitalize()), key="by")
-    class_name = st.selectbox(
-        "Class",
-        [None, *tables.class_names(workspace)],
-        format_func=lambda c: c or "All classes",
-        key="pair_class",
-    )
+        looked = found.looked(workspace)
+        measure = st.selectbox("Measure", looked, format_func=lambda m: TITLES.get(m, m.capitalize()), key="by", **kept)
+    classes = ["", *tables.class_names(workspace)]
+    class_name = st.selectbox("Class", classes, format_func=lambda c: c or "All classes", key="pair_class", **kept)
     cell = _cell_chosen(workspace)
     return {
         "order": order,
         "measure": measure,
-        "class_name": class_name,
+        "class_name": class_name or None,
         "subjects": cell,
         "contested": contested,
     }
@@ -80,10 +102,11 @@ def _filters(workspace: Workspace, counts: dict) -> dict:
 
 def _cell_chosen(workspace: Workspace) -> tuple[str, ...] | None:
     """Subjects of the cell of the leak map that is being reviewed."""
-    if st.session_state.get("pair_cell") is None:
+    cell = _cell(workspace)
+    if cell is None:
         return None
-    split, first, second = st.session_state["pair_cell"]
-    words = f"inside {first or 'the workspace'}" if first == second else f"{first} and {second}"
+    inside = cell.first == cell.second
+    words = f"inside {cell.first or 'the workspace'}" if inside else f"{cell.first} and {cell.second}"
     st.button(
         f"Only {frame.plain(words)}",
         icon=":material/close:",
@@ -91,15 +114,25 @@ def _cell_chosen(workspace: Workspace) -> tuple[str, ...] | None:
         on_click=st.session_state.pop,
         args=("pair_cell",),
     )
-    return tuple(leaks.pairs(workspace, first, second, split=split)["subject"].to_pylist())
+    return cell.subjects
 
 
-def _told(workspace: Workspace, counts: dict) -> None:
-    told = {word: counts[word] for word in ("left", *verdicts.VERDICTS, "contested") if counts[word] or word == "left"}
-    st.caption(" · ".join(f"{value:,} {word}" for word, value in told.items()))
-    frame.undo_button(workspace, ("pair", "pair.final"))
-    if counts["overruled"]:
-        st.caption(f"{counts['overruled']:,} against the rule")
+def _cell(workspace: Workspace) -> Cell | None:
+    cell = st.session_state.get("pair_cell")
+    return cell if cell is not None and cell.workspace == workspace.key else None
+
+
+def open_cell(workspace: Workspace, split: str | None, first: str, second: str) -> None:
+    """Turn to the pairs of a cell of the leak map; those that are judged from now on stay among them."""
+    subjects = leaks.pairs(workspace, first, second, split=split)["subject"].to_pylist()
+    st.session_state["pair_cell"] = Cell(workspace.key, split, first, second, tuple(subjects))
+    st.session_state["duplicates_view"] = "Pairs"
+
+
+def _told(counts: dict, left: int) -> str:
+    told = {word: counts[word] for word in (*verdicts.VERDICTS, "contested") if counts[word]}
+    told |= {"against the rule": counts["overruled"]} if counts["overruled"] else {}
+    return " · ".join([f"{left:,} left for you", *(f"{value:,} {word}" for word, value in told.items())])
 
 
 def _shared(workspace: Workspace) -> None:
@@ -107,11 +140,10 @@ def _shared(workspace: Workspace) -> None:
     with st.expander("Reviewing together"):
         st.slider(
             "Judged by two people",
-            0,
-            100,
-            round(100 * policies.number(workspace, "double-review")),
-            5,
-            format="%d %%",
+            *(100 * end for end in policies.LIMITS["double-review"]),
+            100 * policies.number(workspace, "double-review"),
+            5.0,
+            format="%.6g %%",
             key="double_review",
             on_change=_put,
             args=(workspace, "double-review", "double_review", 100),
@@ -119,9 +151,10 @@ def _shared(workspace: Workspace) -> None:
         )
         st.number_input(
             "Minutes a pair is kept for you",
-            1,
-            240,
-            round(policies.number(workspace, "lease")),
+            *policies.LIMITS["lease"],
+            policies.number(workspace, "lease"),
+            1.0,
+            format="%g",
             key="lease",
             on_change=_put,
             args=(workspace, "lease", "lease", 1),
@@ -129,7 +162,7 @@ def _shared(workspace: Workspace) -> None:
 
 
 def _put(workspace: Workspace, policy: str, key: str, scale: float) -> None:
-    policies.put(workspace, policy, f"{st.session_state[key] / scale:g}", reviewer=frame.reviewer())
+    policies.put(workspace, policy, f"{st.session_state[key] / scale:.12g}", reviewer=frame.reviewer())
 
 
 def groups(workspace: Workspace) -> None:
@@ -137,19 +170,17 @@ def groups(workspace: Workspace) -> None:
     with st.sidebar:
         frame.reviewer_field()
         _policy(workspace)
-        frame.undo_button(workspace, ("survivor", "pair", "policy"))
-    found = resolved(workspace)
-    inner = found.members.column("component").to_numpy()
+    shown = resolved(workspace)
     policy = policies.value(workspace, "survivors")
     name, _, split = policy.partition(":")
     group_viewer(
-        found.members,
-        found.edges,
+        shown.members,
+        shown.edges,
         key="groups",
         workspace=workspace,
         reviewer=frame.reviewer(),
-        policy=resolution.POLICIES[name].removeprefix("split:NAME: ").replace("NAME", split),
-        notify=len(inner) < 200_000,
+        policy=policies.SURVIVORS[name].removeprefix("split:NAME: ").replace("NAME", split),
+        notify=len(shown.members) < 200_000,
         empty=("No groups", "Pictures that are near duplicates of each other show here as one group."),
     )
 
@@ -172,33 +203,39 @@ def _policy(workspace: Workspace) -> None:
         format_func=lambda n: n.replace(":", ": "),
         key="policy",
         on_change=choose,
-        help="\n".join(f"- **{frame.plain(n)}**: {frame.plain(text)}" for n, text in resolution.POLICIES.items()),
+        help="\n".join(
+            f"- **{frame.plain(n)}**: {frame.plain(text.removeprefix('split:NAME: '))}"
+            for n, text in policies.SURVIVORS.items()
+        ),
     )
-    st.dataframe(
-        [{"policy": n.replace(":", ": "), "stay": c["kept"], "go": c["gone"]} for n, c in preview.counts.items()],
-        hide_index=True,
-    )
-    before = preview.table.column(now).to_numpy() if now in preview.table.column_names else None
+    goes = {name: preview.table[name].to_numpy() for name in preview.counts}
+    rows = [
+        {"policy": n.replace(":", ": "), "stay": c["kept"], "go": c["gone"]}
+        | {"differ": int((goes[n] != goes[now]).sum()) if now in goes else None}
+        for n, c in preview.counts.items()
+    ]
+    differ = st.column_config.NumberColumn(help="Pictures that it treats otherwise than the policy in force")
+    st.dataframe(rows, hide_index=True, column_config={"differ": differ})
     st.caption(
         "Groups that touch a reference set lose all their pictures."
-        if before is not None and any(c["without_survivor"] for c in preview.counts.values())
+        if any(c["without_survivor"] for c in preview.counts.values())
         else "One picture of each group stays; what you keep by hand comes first."
     )
 
 
 def resolved(workspace: Workspace) -> resolution.Resolution:
     """Components and survivors as they stand."""
-    return _resolved(workspace, files.stamp(exclusions.pairs_path(workspace)), workspace.ledger.position())
+    return _resolved(workspace, tables.standing(workspace), workspace.ledger.position())
 
 
 @lru_cache(maxsize=4)
 def _resolved(workspace: Workspace, stamp: object, position: int) -> resolution.Resolution:
-    return resolution.resolve(workspace, until=position)
+    return resolution.resolve(workspace, until=position, strict=False)
 
 
 def previewed(workspace: Workspace) -> resolution.Preview:
     """What every policy would do."""
-    return _previewed(workspace, files.stamp(exclusions.pairs_path(workspace)), workspace.ledger.position())
+    return _previewed(workspace, tables.standing(workspace), workspace.ledger.position())
 
 
 @lru_cache(maxsize=4)
@@ -208,8 +245,7 @@ def _previewed(workspace: Workspace, stamp: object, position: int) -> resolution
 
 def leaking(workspace: Workspace, split: str | None) -> pa.Table:
     """The leak map as it stands."""
-    stamp = files.stamp(exclusions.pairs_path(workspace))
-    return _leaking(workspace, split, stamp, workspace.ledger.position())
+    return _leaking(workspace, split, tables.standing(workspace, split), workspace.ledger.position())
 
 
 @lru_cache(maxsize=8)

@@ -66,6 +66,8 @@ def sidebar() -> None:
             st.query_params["w"] = chosen
         if "reviewer" not in st.session_state:
             st.session_state["reviewer"] = st.user.get("email") or st.query_params.get("reviewer") or _account()
+        if "reviewer" in st.session_state and reviewer() not in (st.user.get("email"), _account()):
+            st.query_params["reviewer"] = reviewer()  # so that a reload, or a link, is the same person's
         if chosen:
             try:
                 job_bar(recent.open_workspace(chosen))
@@ -98,7 +100,7 @@ def reviewer_field() -> None:
 
 
 def _name_reviewer() -> None:
-    st.session_state["reviewer"] = st.session_state["reviewer_field"]
+    st.session_state["reviewer"] = st.query_params["reviewer"] = st.session_state["reviewer_field"]
 
 
 def current() -> Workspace:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import streamlit as st
 
 from curation import files
-from curation.duplicates import certificate
+from curation.duplicates import certificate, certificate_text
 from curation.ui import court, frame
 from curation.workspace import Workspace
 
@@ -17,8 +17,8 @@ from curation.workspace import Workspace
 def show(workspace: Workspace) -> None:
     """Draw the map; a cell that is chosen opens its pairs."""
     with st.sidebar:
-        splits = [None, *workspace.split_names()]
-        split = st.selectbox("Splits", splits, format_func=lambda s: s or "As found on disk", key="leak_split")
+        splits, kept = ["", *workspace.split_names()], {"key": "leak_split", "persist_state": "session"}
+        split = st.selectbox("Splits", splits, format_func=lambda s: s or "As found on disk", **kept) or None
         _download(workspace, split)
     table = court.leaking(workspace, split)
     grid = _grid(table)
@@ -38,7 +38,7 @@ def show(workspace: Workspace) -> None:
         st.caption("To look for leaks into another benchmark, name its folder under Find again: Also against.")
     if cells := event.selection.cells:
         row, column = cells[0]
-        _chosen(table, split, row, column)
+        _chosen(workspace, table, split, row, column)
 
 
 def _grid(table: pa.Table) -> pd.DataFrame:
@@ -66,11 +66,11 @@ def _words(row: tuple) -> str:
 def _tint(words: str) -> str:
     """Cells with leaks stand out, in light and dark."""
     if not words or words[0] in "0n":
-        return "background-color: rgba(230, 159, 0, .12)" if "contested" in words else ""
+        return "background-color: rgba(230, 159, 0, .14)" if "·" in words else ""
     return "background-color: rgba(213, 94, 0, .16)"
 
 
-def _chosen(table: pa.Table, split: str | None, row: int, column: str) -> None:
+def _chosen(workspace: Workspace, table: pa.Table, split: str | None, row: int, column: str) -> None:
     frame_ = table.to_pandas()
     names = list(dict.fromkeys(frame_["set_a"]))
     first = names[row] if row < len(names) else ""
@@ -83,17 +83,12 @@ def _chosen(table: pa.Table, split: str | None, row: int, column: str) -> None:
         f"inside {first or 'the workspace'}" if cell["set_a"] == cell["set_b"] else f"between {first} and {column}"
     )
     st.button(
-        f"Review {count:,} pairs {frame.plain(between)}",
+        f"Review {count:,} {'pair' if count == 1 else 'pairs'} {frame.plain(between)}",
         type="primary",
         disabled=not count,
-        on_click=_review,
-        args=(split, cell["set_a"], cell["set_b"]),
+        on_click=court.open_cell,
+        args=(workspace, split, cell["set_a"], cell["set_b"]),
     )
-
-
-def _review(split: str | None, first: str, second: str) -> None:
-    st.session_state["pair_cell"] = (split, first, second)
-    st.session_state["duplicates_view"] = "Pairs"
 
 
 def _download(workspace: Workspace, split: str | None) -> None:
@@ -102,7 +97,7 @@ def _download(workspace: Workspace, split: str | None) -> None:
     def text(kind: str) -> str:
         found = certificate.certificate(workspace, split=split)
         if kind == "md":
-            return certificate.markdown(found)
+            return certificate_text.markdown(found)
         return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
     name = f"{files.slug(workspace.name)}-certificate"

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from curation import references
+from curation.duplicates import probes
 from curation.judgements import PROBES
 from curation.ui import frame
 from curation.workspace import Workspace
 
 MEASURES = {
     "phash": "Perceptual hash",
-    "cosine": "Features",
+    "cosine": "Feature cosine",
     "pixels": "Pixels",
     "dssim": "DSSIM",
     "fc7": "VGG fc7",
 }
 SCOPES = {
-    "auto": "everywhere, or inside classes when large",
+    "auto": "automatic",
     "all": "everywhere",
     "class": "inside each class",
     "splits": "only between splits",
@@ -39,18 +42,30 @@ def controls(workspace: Workspace, *, found: bool) -> None:
             help="Exact copies are always found. Pixels and DSSIM compare 256 × 256 pictures as ImageNetV2 did.",
         )
         features = st.selectbox("Features", names, key="pair_features") if names else None
-        scope = st.selectbox("Where", list(SCOPES), format_func=SCOPES.get, key="pair_scope")
+        scope = st.selectbox(
+            "Where",
+            list(SCOPES),
+            format_func=SCOPES.get,
+            key="pair_scope",
+            help="Automatic: everywhere up to 100,000 pictures, inside each class beyond",
+        )
         path = st.text_input(
             "Also against",
             placeholder="Folder or workspace",
             key="pair_reference",
             help="A reference set, such as ImageNet's validation pictures. It is only read.",
         )
+        wrong = path.strip() and not Path(path.strip()).is_dir()
+        if wrong:
+            st.caption(f":red[There is no folder {frame.plain(path.strip())}]")
+        unseen = PROBES in references.paths(workspace) and not probes.searched(workspace)
+        if unseen:
+            st.caption("Probes are planted; the search has not looked at them yet.")
         st.button(
             "Find pairs",
-            type="secondary" if found else "primary",
+            type="secondary" if found and not unseen else "primary",
             width="stretch",
-            disabled=not chosen or frame.busy(workspace, "duplicates", "probes"),
+            disabled=not chosen or bool(wrong) or frame.busy(workspace, "duplicates", "probes"),
             on_click=frame.start_job,
             args=(workspace, "duplicates"),
             kwargs={

@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -159,7 +160,7 @@ def _keep(key: str, body: bytes) -> Response:
     except (CurationError, OSError) as error:
         return JSONResponse({"error": str(error)}, 404)
     try:
-        events, last = decisions.parse(batch, images, sets)
+        events, last = decisions.parse(batch, images, sets, partial(policies.source_splits, workspace))
     except decisions.Refused as refused:
         return JSONResponse({"error": str(refused), "seq": refused.seq}, 422)
     position = workspace.ledger.append(events)

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import streamlit as st
 
-from curation import exclusions, files, judgements, policies
+from curation import policies
 from curation.duplicates import agreement, calibration, probes
 from curation.duplicates.orders import MEASURES
-from curation.ui import charts, frame
+from curation.ui import charts, frame, tables
 from curation.ui.pair_search import MEASURES as TITLES
 from curation.workspace import Workspace
 
+FEWEST = 10
+"""Pairs that two people must have judged for their agreement to be shown."""
 UNITS = {
     "probability": "1 − probability",
     "cosine": "1 − cosine similarity",
@@ -46,16 +48,17 @@ def show(workspace: Workspace) -> None:
         )
         st.number_input(
             "Duplicates that may stay unseen",
-            0,
-            1_000_000,
-            round(policies.number(workspace, "tolerated")),
+            *policies.LIMITS["tolerated"],
+            policies.number(workspace, "tolerated"),
+            1.0,
+            format="%g",
             key="tolerated",
             on_change=_tolerate,
             args=(workspace,),
             help="Judging may stop when no more than so many are likely to be left",
         )
         frame.reviewer_field()
-    learnt = _learnt(workspace, measure, files.stamp(exclusions.pairs_path(workspace)), workspace.ledger.position())
+    learnt = _learnt(workspace, measure, tables.standing(workspace), workspace.ledger.position())
     _advice(learnt.stop)
     if len(learnt.rates):
         figure = charts.duplicate_rate(learnt.rates, learnt.curve, learnt.lines, UNITS[measure])
@@ -72,29 +75,39 @@ def show(workspace: Workspace) -> None:
 
 
 def _tolerate(workspace: Workspace) -> None:
-    policies.put(workspace, "tolerated", str(st.session_state["tolerated"]), reviewer=frame.reviewer())
+    policies.put(workspace, "tolerated", f"{st.session_state['tolerated']:.12g}", reviewer=frame.reviewer())
 
 
 @lru_cache(maxsize=16)
 def _learnt(workspace: Workspace, measure: str, stamp: object, position: int) -> Learnt:
     fit = calibration.calibrate(workspace, measure, until=position)
-    stop = calibration.stop(workspace, measure, until=position)
-    return Learnt(stop, calibration.rates(fit), calibration.curve(fit), calibration.lines(fit))
+    stop = calibration.advise(fit, policies.number(workspace, "tolerated", until=position))
+    return Learnt(
+        stop,
+        calibration.rates(fit, bins=max(1, min(20, len(fit.judged) // 10))),
+        calibration.curve(fit),
+        calibration.lines(fit),
+    )
 
 
 def _advice(stop: dict[str, Any]) -> None:
     """The sentence that everything else on the view explains."""
     enough = stop["advice"] == "stop"
     with st.container(key="stopping_line", gap="xsmall"):
+        few = calibration.FEW - stop["verdicts"]
         said = "You can stop" if enough else f"Look at {stop['next']:,} more"
         if not stop["undecided"]:
             said = "Every pair is judged"
+        elif few > 0 and not enough:
+            said = f"Judge {min(few, stop['undecided']):,} more pairs before this can tell"
         st.header(said, anchor=False)
+        if few > 0 and stop["undecided"] and not enough:
+            st.text(
+                f"{stop['undecided']:,} pairs are unseen. {stop['verdicts']:,} verdicts tell too little of them yet."
+            )
+            return
         numbers = f"{stop['undecided']:,} pairs unseen, of which an estimated {stop['estimated']:,.0f} are duplicates"
         st.text(f"{numbers} ({stop['low']:,.0f} to {stop['high']:,.0f}); {stop['tolerated']:,.0f} are tolerated.")
-        if stop["verdicts"] < calibration.FEW:
-            said = f"{stop['verdicts']:,} verdicts tell so far" if stop["verdicts"] else "No verdict tells anything yet"
-            st.caption(f"{said}: the estimate stays wide below {calibration.FEW}. Judge pairs, the nearest first.")
 
 
 def _reviewers(workspace: Workspace) -> None:
@@ -111,17 +124,19 @@ def _reviewers(workspace: Workspace) -> None:
     people["upheld"] = [
         f"{u:,} of {a:,}" if a else "" for u, a in zip(people["upheld"], people["adjudicated"], strict=True)
     ]
+    people["pace"] = [f"{pace:,.0f}" if pace == pace else "–" for pace in people["pace"]]
     st.dataframe(
         people[["reviewer", "verdicts", "pace", "on probes", "upheld"]],
         hide_index=True,
         column_config={
             "verdicts": st.column_config.NumberColumn(format="localized"),
-            "pace": st.column_config.NumberColumn("an hour", format="%.0f", help="Pauses over five minutes left out"),
+            "pace": st.column_config.TextColumn("an hour", help="Pauses over five minutes left out"),
             "on probes": st.column_config.TextColumn(help="Right about planted probes, of those judged"),
             "upheld": st.column_config.TextColumn(help="Of the verdicts that were adjudicated"),
         },
     )
     both = agreement.kappa(workspace).to_pandas()
+    both = both[both["pairs"] >= FEWEST]
     if len(both):
         st.dataframe(
             both[["first", "second", "pairs", "kappa", "low", "high"]],
@@ -153,10 +168,3 @@ def _probes(workspace: Workspace) -> None:
             "high": st.column_config.NumberColumn(format="percent", help="95 % interval"),
         },
     )
-
-
-def planted(workspace: Workspace) -> bool:
-    """Whether this workspace has probes."""
-    from curation import references
-
-    return judgements.PROBES in references.paths(workspace)

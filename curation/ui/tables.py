@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from curation import derived, exclusions, files
+from curation import derived, exclusions, files, references
+from curation.duplicates import found
 from curation.splits import recipes
+from curation.survivors import bursts, frequencies
 from curation.workspace import Workspace
 
 COLUMNS = ("image_id", "root", "path", "class_name", "source_split", "width", "height", "bytes", "brightness")
@@ -99,14 +101,20 @@ def _table(path: str, version: str) -> pa.Table:
     return files.read_table(path).combine_chunks()
 
 
+def standing(workspace: Workspace, split: str | None = None) -> tuple[str, ...]:
+    """Changes with the files that pairs, groups and leaks (of a saved split) follow from; the ledger is not in it."""
+    paths = [bursts.bursts_path(workspace), frequencies.frequency_path(workspace), workspace.path / references.FILE]
+    paths += [workspace.path / "splits" / split / "split.parquet"] if split else []
+    return (*found.stamp(workspace), *(files.stamp(path) for path in paths))
+
+
 def ruled_out(workspace: Workspace) -> np.ndarray:
     """Ids of the images that people or near-duplicate pairs rule out now, ascending."""
-    pairs = files.stamp(workspace.path / "duplicates" / "pairs.parquet")
-    return _ruled_out(workspace, workspace.key, pairs, workspace.ledger.position())
+    return _ruled_out(workspace, workspace.key, standing(workspace), workspace.ledger.position())
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _ruled_out(_workspace: Workspace, key: str, pairs: str, position: int) -> np.ndarray:
+def _ruled_out(_workspace: Workspace, key: str, made: tuple[str, ...], position: int) -> np.ndarray:
     return exclusions.exclusions(_workspace)["image_id"].to_numpy()
 
 
@@ -116,8 +124,7 @@ def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarr
     Counted from what would be carved: without the images that people, near-duplicate pairs or the folder ruled out.
     """
     base = files.stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
-    pairs = files.stamp(workspace.path / "duplicates" / "pairs.parquet")
-    made = f"{base} {pairs} {workspace.version()} {workspace.ledger.position()}"
+    made = f"{base} {standing(workspace)} {workspace.ledger.position()}"
     return _cells(workspace, workspace.key, clusters_name, made)
 
 

@@ -51,7 +51,7 @@ def half(searched):
 def test_the_line_tells_how_many_duplicates_are_unseen(half):
     workspace, distance, truth = half
     for threshold in (0.05, 0.3, None):
-        told = line(workspace, "dssim", threshold=threshold)
+        told = line(calibrate(workspace, "dssim"), threshold=threshold)
         unseen = np.zeros(COUNT, bool)
         unseen[1::2] = True
         if threshold is not None:
@@ -63,7 +63,7 @@ def test_the_line_tells_how_many_duplicates_are_unseen(half):
     assert told["text"].startswith("1,500 pairs are unseen, of which an estimated")
     assert "only" not in told["text"]
     assert "uncertainty" in told["note"]
-    assert line(workspace, "probability")["note"] == ""
+    assert line(calibrate(workspace, "probability"))["note"] == ""
     assert (told["duplicate"] + told["related"] + told["different"], told["verdicts"]) == (1500, 1500)
 
 
@@ -76,9 +76,7 @@ def test_sums_add_up(half):
         assert row.undecided == (found.undecided <= row.threshold).sum()
         assert row.estimated == pytest.approx(chance[found.undecided <= row.threshold].sum())
         assert row.low <= row.estimated <= row.high
-        assert (row.low, row.high) == tuple(
-            line(workspace, "dssim", threshold=row.threshold)[e] for e in ("low", "high")
-        )
+        assert (row.low, row.high) == tuple(line(found, threshold=row.threshold)[e] for e in ("low", "high"))
     assert table["undecided"].iloc[-1] == 1500
     assert rates(found)["judged"].to_pandas().sum() == 1500
     assert rates(found)["duplicates"].to_pandas().sum() == found.duplicate.sum()
@@ -155,15 +153,15 @@ def test_looking_at_what_it_says_leaves_no_more_than_is_tolerated(half):
     found = calibrate(workspace, "dssim")
     assert (found.undecided <= told["to"]).sum() >= told["next"] > 0
     rest = found.undecided[told["next"] :]
-    assert calibration._line(found._replace(undecided=rest), None)["high"] <= 40
-    assert calibration._line(found._replace(undecided=found.undecided[told["next"] - 1 :]), None)["high"] > 40
+    assert line(found._replace(undecided=rest))["high"] <= 40
+    assert line(found._replace(undecided=found.undecided[told["next"] - 1 :]))["high"] > 40
 
 
 def test_related_unsure_and_contested_are_no_duplicates_and_are_told(searched):
     workspace, subjects = searched(np.linspace(0, 1, 8))
     judge(workspace, subjects[:4], ["duplicate", "related", "unsure", "duplicate"])
     judge(workspace, subjects[:1], ["different"], reviewer="ben")
-    told = line(workspace, "dssim")
+    told = line(calibrate(workspace, "dssim"))
     assert [told[k] for k in ("duplicate", "related", "different", "unsure", "contested")] == [1, 1, 0, 1, 1]
     assert calibrate(workspace, "dssim").duplicate.tolist() == [False, False, False, True]
     assert (told["undecided"], told["low"], told["high"]) == (4, 0, 4)

@@ -60,7 +60,7 @@ def test_before_any_search_it_certifies_nothing(workspace):
     found = certificate.certificate(workspace)
     assert (found["search"], found["searched"], found["pairs"], found["probes"]) == (None, [], None, None)
     assert found["not_known"] == ["No search for near duplicates was made: nothing is known about any pair."]
-    assert "this certifies nothing" in certificate.markdown(found)
+    assert "this certifies nothing" in certificate_text.markdown(found)
 
 
 def test_it_counts_what_there_is(workspace):
@@ -79,7 +79,7 @@ def test_it_counts_what_there_is(workspace):
     assert {name: found["verdicts"][name] for name in verdicts} == verdicts
     cell = next(cell for cell in found["leaks"] if (cell["set_a"], cell["set_b"]) == ("train", "test"))
     assert (cell["duplicates"], cell["contested"], cell["undecided"]) == (2, 0, 0)
-    assert "Between different sets: 2 duplicates, 0 undecided, 0 contested" in certificate.markdown(found)
+    assert "Between different sets: 2 duplicates, 0 undecided, 0 contested" in certificate_text.markdown(found)
 
 
 def test_an_earlier_position_gives_the_earlier_certificate(workspace):
@@ -153,7 +153,7 @@ def test_agreement_and_the_estimate_come_from_verdicts(workspace, tmp_path):
     assert (found["verdicts"]["judged_by_two"], found["verdicts"]["double_review_share"]) == (2, 1.0)
     assert (found["unseen"]["verdicts"], found["unseen"]["undecided"], found["unseen"]["estimated"]) == (2, 3, 1.5)
     for text in ("1.00 (2 of 2 alike)", "1.5 (0 to 3) of 3, from 2 verdicts; 10 are tolerated"):
-        assert text in certificate.markdown(found)
+        assert text in certificate_text.markdown(found)
 
 
 def test_what_is_not_known_is_said(workspace, make):
@@ -190,7 +190,7 @@ def test_names_are_not_taken_for_markup(workspace, make):
     members = {"image_id": [2, 9], "split": [EVIL, "javascript:alert(1)"]}
     known = {f.name: pa.array(members.get(f.name, [0, 0])).cast(f.type) for f in SPLIT}
     files.write_table(folder / "split.parquet", pa.table(known, schema=SPLIT))
-    text = certificate.markdown(certificate.certificate(workspace, split="mine"))
+    text = certificate_text.markdown(certificate.certificate(workspace, split="mine"))
     assert "<" not in text
     assert not re.search(r"(?<!\\)\]\(|(?<!\\)\[", text)
     assert not re.search(r"\w://", text)
@@ -239,4 +239,4 @@ def test_recall_and_reviewers_come_from_planted_probes(tmp_path):
     assert (whole["edit"], whole["planted"], whole["duplicates"], whole["recall"]) == ("all", 12, 9, 0.75)
     assert (found["reviewers"]["judged"], found["reviewers"]["right"]) == (3, 3)
     assert found["verdicts"]["judged"] == found["pairs"]["all"] == 0
-    assert "75.0% (42.8% to 94.5%)" in certificate.markdown(found)
+    assert "75.0% (42.8% to 94.5%)" in certificate_text.markdown(found)

@@ -12,7 +12,7 @@ from pictures import draw
 
 from curation import files, references
 from curation.arrays import write_features
-from curation.duplicates import scopes, tables
+from curation.duplicates import scopes, searched, tables
 from curation.duplicates.find import find as search
 from curation.errors import ArgumentError, Cancelled, CurationError
 from curation.images.ingest import read
@@ -290,6 +290,28 @@ def test_a_second_run_computes_nothing_again_and_writes_the_same(make):
     again = find(workspace)["tables"]
     assert (again["phash"]["computed"], again["cosine"]["computed"]) == (1, 0)
     assert files.sha256_file(workspace.path / "duplicates" / "pairs.parquet") == before
+
+
+@pytest.mark.parametrize("lost", ["pairs.parquet", "pairs.json"])
+def test_a_search_that_cannot_be_written_certifies_nothing(make, monkeypatch, lost):
+    workspace = make(120, **families(0))
+    find(workspace)
+    before = searched.recipe(workspace)
+    assert before["top_k"] == 30
+    replacing = files.replacing
+
+    def full(path):
+        if path.name == lost:
+            raise CurationError("no space left")
+        return replacing(path)
+
+    monkeypatch.setattr(files, "replacing", full)
+    with pytest.raises(CurationError, match="no space left"):
+        find(workspace, top_k=5)
+    assert searched.recipe(workspace) == (before if lost == "pairs.parquet" else None)
+    monkeypatch.undo()
+    find(workspace, top_k=5)
+    assert searched.recipe(workspace)["top_k"] == 5
 
 
 # -- reference sets ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.duplicates.hamming import BITS, bands, within
+from curation.duplicates.hamming import BITS, Index, bands
 
 
 def near_hashes(seed: int, count: int, flips: int) -> np.ndarray:
@@ -19,8 +19,8 @@ def near_hashes(seed: int, count: int, flips: int) -> np.ndarray:
     return hashes
 
 
-def found(*arguments, **options) -> list[tuple[int, int, int]]:
-    pieces = within(*arguments, **options)
+def found(targets: np.ndarray, queries: np.ndarray, radius: int, **options) -> list[tuple[int, int, int]]:
+    pieces = Index(targets, radius=radius, queries=len(queries)).search(queries, **options)
     return sorted(triple for piece in pieces for triple in zip(*(x.tolist() for x in piece), strict=True))
 
 
@@ -36,8 +36,7 @@ def brute(queries: np.ndarray, targets: np.ndarray, radius: int) -> list[tuple[i
 )
 def test_finds_every_pair_within_the_radius_once(seed, count, flips, radius, block):
     hashes = near_hashes(seed, count, flips)
-    expected = [(i, j, d) for i, j, d in brute(hashes, hashes, radius) if i < j]
-    assert found(hashes, radius=radius, block=block) == expected
+    assert found(hashes, hashes, radius, block=block) == brute(hashes, hashes, radius)
 
 
 @settings(max_examples=40, deadline=None)
@@ -45,7 +44,7 @@ def test_finds_every_pair_within_the_radius_once(seed, count, flips, radius, blo
 def test_finds_every_query_and_target_within_the_radius_once(seed, queries, targets, radius):
     hashes = near_hashes(seed, queries + targets, 4)
     left, right = hashes[:queries], hashes[queries:]
-    assert found(right, left, radius=radius) == brute(left, right, radius)
+    assert found(right, left, radius) == brute(left, right, radius)
 
 
 def test_the_bands_that_large_collections_use_find_every_pair_too(monkeypatch):
@@ -53,7 +52,7 @@ def test_the_bands_that_large_collections_use_find_every_pair_too(monkeypatch):
     chosen = bands(1_280_000, 8)
     assert max(band.width for band in chosen) > max(band.width for band in bands(300, 8))
     monkeypatch.setattr("curation.duplicates.hamming.bands", lambda *_: chosen)
-    assert found(hashes, radius=8) == [(i, j, d) for i, j, d in brute(hashes, hashes, 8) if i < j]
+    assert found(hashes, hashes, 8) == brute(hashes, hashes, 8)
 
 
 @pytest.mark.parametrize("count", [1, 1_000, 100_000, 1_280_000])
@@ -67,4 +66,5 @@ def test_bands_cover_each_bit_at_most_once_and_keep_the_guarantee(count, radius)
 
 
 def test_no_hashes_give_no_pairs():
-    assert found(np.zeros(0, np.uint64), radius=8) == []
+    none, some = np.zeros(0, np.uint64), near_hashes(0, 5, 2)
+    assert found(none, none, 8) == found(none, some, 8) == found(some, none, 8) == []

@@ -110,8 +110,8 @@ def test_reference_sets_are_counted_and_probes_never(workspace, make):
     assert not any("probes" in key for key in cells(workspace))
 
 
-def test_a_reference_set_may_be_named_like_a_split(workspace, make):
-    beside(workspace, make, "val")
+def test_a_reference_set_of_an_earlier_version_may_be_named_like_a_split(workspace, make):
+    files.write_json(workspace.path / "references.json", {"val": str(make(5).path)})
     store(workspace, [(0, 4, "duplicate", "val"), (0, 6, "duplicate"), (1, 6, "duplicate")])
     table = leaks.matrix(workspace).to_pylist()
     both = {row["reference"]: row["duplicates"] for row in table if (row["set_a"], row["set_b"]) == ("train", "val")}

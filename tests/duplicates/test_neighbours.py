@@ -1,4 +1,4 @@
-"""Nearest neighbours and their limits, against plain loops in float64."""
+"""Nearest neighbours, against plain loops in float64."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curation.duplicates import candidates, search
-from curation.duplicates.neighbours import Near, closest, cosine_top, near, rank, same, surplus, unique_pairs, unit
+from curation.duplicates.neighbours import Near, near, rank, surplus, unique_pairs, unit
 from curation.duplicates.ranking import Ranking
 from curation.errors import ArgumentError
 
@@ -228,43 +228,6 @@ def test_progress_ends_at_its_total_and_may_stop_the_search(monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         near(rows, np.arange(40), rows, np.arange(40), same=True, workers=2, progress=stop)
-
-
-def test_cosine_top_is_a_matrix_of_similarities():
-    rows = vectors(40)
-    indices, similarities = cosine_top(rows, 5)
-    truth = distances(rows, rows, "cosine")
-    np.fill_diagonal(truth, np.inf)
-    assert np.array_equal(indices, np.argsort(truth, axis=1)[:, :5])
-    assert np.allclose(similarities, (rows[:, None] * rows[indices]).sum(-1), atol=1e-6)
-    assert cosine_top(rows[:3], 5)[0].shape == (3, 2)
-    assert [cosine_top(rows[:count], 30)[0].shape for count in (0, 1)] == [(0, 0), (1, 0)]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32), st.integers(2, 14), st.integers(1, 5))
-def test_closest_keeps_what_either_image_has_among_its_nearest(seed, count, k):
-    rng = np.random.default_rng(seed)
-    a, b = np.array([(i, j) for i in range(count) for j in range(i + 1, count) if rng.random() < 0.7] or [(0, 1)]).T
-    distance = rng.integers(0, 4, len(a))
-    kept, capped = closest(a, b, distance, k)
-    lists: dict[int, list] = {}
-    for x, y, d in zip(a.tolist(), b.tolist(), distance.tolist(), strict=True):
-        lists.setdefault(x, []).append((d, y))
-        lists.setdefault(y, []).append((d, x))
-    near = {i: {other for _, other in sorted(entries)[:k]} for i, entries in lists.items()}
-    assert kept.tolist() == [y in near[x] or x in near[y] for x, y in zip(a.tolist(), b.tolist(), strict=True)]
-    assert capped.tolist() == sorted(i for i, entries in lists.items() if len(entries) > k)
-
-
-@given(st.lists(st.integers(0, 5), max_size=40), st.integers(1, 4))
-def test_same_pairs_each_member_with_the_first_of_its_group(groups, k):
-    ids = np.arange(len(groups)) * 3
-    a, b, capped = same(ids, np.array(groups, np.int64), k)
-    members = {g: [3 * i for i, other in enumerate(groups) if other == g] for g in groups}
-    expected = [(x, y) for m in members.values() for n, y in enumerate(m) for x in m[: min(n, k)]]
-    assert sorted(zip(a.tolist(), b.tolist(), strict=True)) == sorted(expected)
-    assert capped.tolist() == sorted(i for m in members.values() if len(m) > k + 1 for i in m)
 
 
 def test_rank_counts_earlier_equals():

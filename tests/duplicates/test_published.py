@@ -209,6 +209,16 @@ def test_images_of_reference_sets(tmp_path, directory):
     assert [m["image_id"] for m in members if m["survives"] and not m["reference"]] == [5]
 
 
+def test_a_reference_set_out_of_reach_has_no_way_out(tmp_path, directory):
+    workspace = build(tmp_path / "w", 6, path=PATHS[:6])
+    there = refer(workspace, "imagenet", 3, path=[PATHS[6], PATHS[9], PATHS[8]])
+    say(workspace, "pair", "3-imagenet:2", "duplicate")
+    there.path.rename(tmp_path / "away")
+    with pytest.raises(CurationError, match="reference set 'imagenet' is not there"):
+        published.export_reviews(workspace, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_contradictions_are_told_with_names(workspace, directory):
     say(workspace, "pair.final", "0-2", "different", reviewer="ben")
     say(workspace, "pair", "4-5", "related", reviewer="ben")

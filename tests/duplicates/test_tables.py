@@ -44,6 +44,16 @@ def compute(workspace: Workspace, measure=None, scope: str = "all", **options) -
     return tables.compute(workspace, measure, plan, **{**OPTIONS, "scope": scope, **options})
 
 
+def read(workspace: Workspace, *measure: str) -> pa.Table:
+    """The whole table, once `shards` has found nothing wrong with it."""
+    seen = list(tables.shards(workspace, *measure))
+    parts = [files.read_table(path) for path in sorted(tables.folder(workspace, *measure).glob("*.parquet"))]
+    whole = pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
+    for column, name in (("query", "image_id"), ("target", "neighbour_id"), ("distance", "distance")):
+        assert np.array_equal(np.concatenate([getattr(near, column) for near in seen]), whole[name].to_numpy())
+    return whole
+
+
 def digests(workspace: Workspace, table: str = "cosine") -> dict[str, str]:
     place = tables.folder(workspace, table)
     return {path.name: files.sha256_file(path) for path in sorted(place.iterdir())}
@@ -54,7 +64,7 @@ def test_a_table_holds_the_nearest_and_all_within_the_radius_in_order(make):
     workspace = make(50, **given)
     radius = 0.5
     assert compute(workspace, radius=radius) == {"shards": 4, "computed": 4}
-    table = tables.read(workspace, "cosine")
+    table = read(workspace, "cosine")
     assert table.schema.equals(NEIGHBOURS)
     unit = given["features"] / np.linalg.norm(given["features"], axis=1, keepdims=True)
     apart = 1 - unit.astype(np.float64) @ unit.T
@@ -81,7 +91,7 @@ def test_a_search_that_was_stopped_goes_on_where_it_stood(make):
         compute(workspace, progress=stop)
     assert {"00000.parquet", "00001.parquet", "recipe.json"} == set(digests(workspace))
     with pytest.raises(CurationError, match=r"unfinished at 00002\.parquet: run `duplicates` again"):
-        tables.read(workspace, "cosine")
+        read(workspace, "cosine")
     assert compute(workspace) == {"shards": 4, "computed": 2}
     assert digests(workspace) == whole
     assert compute(workspace)["computed"] == 0
@@ -136,7 +146,16 @@ def test_fewer_images_leave_no_shards_behind(make):
     write_features(workspace, "given", columns()["features"][:20])
     assert compute(workspace)["shards"] == 2
     assert len(digests(workspace)) == 3
-    assert tables.read(workspace, "cosine")["image_id"].to_numpy().max() == 19
+    assert read(workspace, "cosine")["image_id"].to_numpy().max() == 19
+
+
+def test_files_of_other_names_are_left_alone(make):
+    workspace = make(50, **columns())
+    (tables.folder(workspace, "cosine")).mkdir(parents=True)
+    notes = tables.folder(workspace, "cosine") / "my-notes.parquet"
+    notes.write_bytes(b"")
+    assert compute(workspace) == {"shards": 4, "computed": 4}
+    assert notes.exists()
 
 
 def test_same_bytes_from_any_number_of_workers(make):
@@ -153,7 +172,7 @@ def test_splits_name_neighbours_of_other_splits_only(make):
     split = np.array(["train", "val"])[np.arange(50) % 3 // 2]
     workspace = make(50, **columns(), source_split=split)
     compute(workspace, scope="splits")
-    table = tables.read(workspace, "cosine")
+    table = read(workspace, "cosine")
     assert (split[table["image_id"].to_numpy()] != split[table["neighbour_id"].to_numpy()]).all()
     assert len(np.unique(table["image_id"])) == 50
 
@@ -164,14 +183,14 @@ def test_a_reference_set_has_a_table_of_its_own_kept_here(make):
     measure = Cosine(first, second, Features(ours, "given"), Features(theirs, "given"))
     before = sorted(theirs.path.rglob("*"))
     tables.compute(ours, measure, scopes.everything(20, 30), **OPTIONS)
-    table = tables.read(ours, "cosine", "other")
+    table = read(ours, "cosine", "other")
     assert table["neighbour_id"].to_numpy().max() > 20
     assert len(table) == 80
     recipe = files.read_json(tables.folder(ours, "cosine", "other") / "recipe.json")
     assert recipe["reference"] == {"name": "other", "workspace": theirs.id}
     assert sorted(theirs.path.rglob("*")) == before
     with pytest.raises(CurationError, match="no table of neighbours 'cosine'"):
-        tables.read(ours, "cosine")
+        read(ours, "cosine")
 
 
 def test_a_table_of_another_workspace_is_refused(make):
@@ -179,7 +198,7 @@ def test_a_table_of_another_workspace_is_refused(make):
     compute(one)
     shutil.copytree(tables.folder(one, "cosine"), tables.folder(two, "cosine"))
     with pytest.raises(CurationError, match=f"was made for workspace {one.id}, and this is {two.id}"):
-        tables.read(two, "cosine")
+        read(two, "cosine")
     assert compute(two)["computed"] == 4  # and the search does not believe it either
 
 
@@ -196,7 +215,7 @@ def test_ids_that_no_image_has_are_named(make, column, number):
     with pytest.raises(
         CurationError, match=rf"00002\.parquet names image {number} as {column}, and there are 50 images"
     ):
-        tables.read(workspace, "cosine")
+        read(workspace, "cosine")
 
 
 def test_a_file_with_other_columns_is_named(make):
@@ -205,7 +224,7 @@ def test_a_file_with_other_columns_is_named(make):
     path = tables.folder(workspace, "cosine") / "00000.parquet"
     files.write_table(path, files.read_table(path).drop_columns("rank"))
     with pytest.raises(CurationError, match=r"00000\.parquet has the columns"):
-        tables.read(workspace, "cosine")
+        read(workspace, "cosine")
 
 
 def test_progress_ends_at_its_total_whether_or_not_shards_were_kept(make):
@@ -222,7 +241,7 @@ def test_progress_ends_at_its_total_whether_or_not_shards_were_kept(make):
 def test_lookup_finds_what_is_there(make):
     workspace = make(50, **columns())
     compute(workspace)
-    table = tables.read(workspace, "cosine")
+    table = read(workspace, "cosine")
     a, b = (table[name].to_numpy().astype(np.int64) for name in ("image_id", "neighbour_id"))
     order = np.random.default_rng(0).permutation(len(a))
     found = tables.lookup(tables.shards(workspace, "cosine"), a[order], b[order])
@@ -234,4 +253,4 @@ def test_nothing_known_makes_an_empty_table(make):
     workspace = make(3, status=["broken"] * 3)
     side = Side(workspace)
     assert compute(workspace, PerceptualHash(side, side), radius=8) == {"shards": 1, "computed": 1}
-    assert len(tables.read(workspace, "phash")) == 0
+    assert len(read(workspace, "phash")) == 0

@@ -142,6 +142,54 @@ def test_verdicts_about_probes_are_not_counted(compared):
     assert "probes" not in ruled(compared)["reference"].to_pylist()
 
 
+def test_another_reference_set_changes_no_lot_and_no_place(workspace, make):
+    probes = make(40).path
+    references.register(workspace, probes, name="probes", probes=True)
+    a, b = np.triu_indices(6, 1)
+    rows = [(i, j, 0.5, "candidate") for i, j in zip(a.tolist(), b.tolist(), strict=True)]
+    store(workspace, rows + [(i % 6, i, 0.99, "duplicate", "probes") for i in range(40)])
+
+    def drawn():
+        now = found.found(workspace)
+        lots = dict(zip(now.table["subject"].to_pylist(), now.draw.tolist(), strict=True))
+        return lots, [queue(workspace, reviewer="x", order=o)["subject"].to_pylist() for o in ("uncertain", "class")]
+
+    before = drawn()
+    assert len(set(before[0].values())) == len(before[0])
+    references.register(workspace, make(7).path, name="archive")
+    assert drawn() == before
+
+
+# -- what can be shown
+
+
+def test_pairs_that_cannot_be_shown_are_neither_served_nor_counted(compared):
+    every = queue(compared, reviewer="x")["subject"].to_pylist()
+    assert {"0-1", "1-other:2"} <= set(every)
+    own, there = compared, references.listing(compared)["other"]
+    for source, lost, status in ((own, 0, "broken"), (there, 2, "gone")):
+        table = source.images()
+        words = [status if i == lost else "ok" for i in range(len(table))]
+        at = table.column_names.index("status")
+        table = table.set_column(at, "status", pa.array(words).cast(table.schema.field("status").type))
+        files.write_table(source.images_path, table)
+    kept = set(every) - {"0-1", "0-2", "1-other:2"}
+    assert set(queue(compared, reviewer="x")["subject"].to_pylist()) == kept
+    assert serve(compared, reviewer="x", count=9).total == len(kept)
+    assert counts(compared)["left"] == len(kept) - 1  # without the probe
+
+
+def test_probes_that_were_planted_after_the_search_are_not_served(compared, make):
+    sets = references.listing(compared)
+    recipe = {"workspace": compared.id, "references": {name: references.state(there) for name, there in sets.items()}}
+    files.write_json(exclusions.pairs_path(compared).with_suffix(".json"), recipe)
+    assert (5, 7) in left(compared)
+    references.forget(compared, "probes")
+    references.register(compared, make(3, class_name=["x"] * 3, seed=8).path, name="probes", probes=True)
+    assert len(left(compared)) == 6
+    assert "probes" not in queue(compared, reviewer="x")["reference"].to_pylist()
+
+
 # -- what is left
 
 
@@ -248,7 +296,8 @@ def test_the_court_follows_the_ledger_like_one_read_anew(workspace):
         else:
             who, kind = f"r{rng.integers(3)}", ("pair", "pair.final")[int(rng.random() < 0.1)]
             say(workspace, subjects[rng.integers(7)], judgements.VERDICTS[rng.integers(4)], who, kind)
-        now, anew = court.court(workspace), court.court(workspace, until=workspace.ledger.position())
+        now = court.court(workspace)
+        anew = court._advanced(court._empty(now.found), workspace, workspace.ledger.position())
         for name in ("status", "people", "final"):
             rows = {row: getattr(now, name)[i] for row, i in _rows(now).items()}
             assert rows == {row: getattr(anew, name)[i] for row, i in _rows(anew).items() if row in rows}
@@ -257,7 +306,6 @@ def test_the_court_follows_the_ledger_like_one_read_anew(workspace):
         expected = {(a, b): words.index(v) for a, b, v in zip(said.image_a, said.image_b, said.verdict, strict=True)}
         status = {row: int(now.status[i]) % 5 for row, i in _rows(now).items() if now.status[i] != court.UNJUDGED}
         assert status == {row: code % 5 for row, code in expected.items()}
-        assert left(workspace, "r1") == left(workspace, "r1", until=workspace.ledger.position())
 
 
 def _rows(now) -> dict[tuple[int, int], int]:
@@ -275,6 +323,23 @@ def test_only_what_is_new_is_read(workspace, monkeypatch):
     say(workspace, "0-2", "different")
     assert counts(workspace)["different"] == 2
     assert asked == [1]
+
+
+def test_a_position_up_to_which_all_is_known_is_not_read_again(workspace, monkeypatch):
+    say(workspace, "0-1", "different")
+    then = workspace.ledger.position()
+    say(workspace, "0-2", "different")
+    asked = []
+    log = type(workspace.ledger).log
+    monkeypatch.setattr(type(workspace.ledger), "log", lambda *a, **k: asked.append(k["since"]) or log(*a, **k))
+    assert counts(workspace, until=then)["different"] == 1
+    assert counts(workspace)["different"] == 2
+    assert counts(workspace, until=workspace.ledger.position())["different"] == 2
+    assert asked == [0, then]
+    assert counts(workspace, until=then)["different"] == 1  # what is kept has gone farther
+    assert counts(workspace, until=10**9)["different"] == 2
+    say(workspace, "2-3", "different")
+    assert counts(workspace)["different"] == 3
 
 
 def test_another_search_is_seen_at_once(workspace):

@@ -10,7 +10,7 @@ from curation.duplicates import leaks, verdicts
 from curation.exclusions import pairs_path
 from curation.ledger import Event
 from curation.survivors import resolution
-from curation.ui import recent
+from curation.ui import court, recent
 from curation.workspace import SCHEMA_VERSION, Workspace
 
 PAGES = ("images", "features", "clusters", "map", "duplicates", "splits", "export")
@@ -139,27 +139,62 @@ def test_groups_show_who_stays_by_the_policy_that_was_chosen(page, workspace, se
     assert data["total"] == resolution.summary(workspace, resolution.resolve(workspace))["components"] >= 1
     app.selectbox(key="policy").set_value("first").run()
     assert policies.value(workspace, "survivors") == "first"
-    assert resolution.POLICIES["first"] in sent(app, "groups")["policy"]
+    assert policies.SURVIVORS["first"] in sent(app, "groups")["policy"]
+
+
+def test_groups_open_where_two_of_a_group_are_kept(page, workspace, sent):
+    members = resolution.resolve(workspace).members.to_pylist()
+    for member in [m for m in members if m["component"] == 0][:2]:
+        image = str(member["image_id"])
+        workspace.ledger.append([Event(reviewer="a", kind="survivor", subject=image, verdict="keep")])
+    (group,) = [group for group in sent(view(page, "Groups"), "groups")["groups"] if group["place"] == 0]
+    kept = [member for member in group["members"] if "kept" in member]
+    assert [member["stays"] for member in kept] == [False, False]
+    assert all(f"keeps image {member['id']} " in kept[0]["reason"] for member in kept)
 
 
 def test_when_to_stop_says_how_many_are_unseen(page, workspace, sent):
     before = view(page, "When to stop")
-    assert "No verdict tells anything yet" in " ".join(c.value for c in before.caption)
+    assert before.header[0].value.startswith("Judge ")
+    assert "0 verdicts tell too little" in before.text[0].value
     left = sent(page("duplicates"), "pairs")["pending"]
     judge(workspace, sent(page("duplicates"), "pairs")["pairs"][0]["subject"], "duplicate")
     app = view(page, "When to stop")
-    assert f"{left - 1:,} pairs unseen" in " ".join(t.value for t in app.text)
+    if left > 1:
+        assert app.text[0].value.startswith(f"{left - 1:,} pairs are unseen")
     assert [row["reviewer"] for row in app.dataframe[0].value.to_dict("records")] == ["a"]
 
 
-def test_leaks_lead_to_the_pairs_of_their_cell(page, workspace, sent):
+def test_settling_the_last_disagreement_leads_to_no_other_pair(page, workspace, sent):
+    subject = sent(page("duplicates"), "pairs")["pairs"][0]["subject"]
+    judge(workspace, subject, "different")
+    judge(workspace, subject, "duplicate", "b")
+    app = page("duplicates")
+    app.toggle(key="contested").set_value(True).run()
+    assert sent(app, "pairs")["total"] == 1
+    workspace.ledger.append([Event(reviewer="c", kind="pair.final", subject=subject, verdict="duplicate")])
+    app.run()
+    data = sent(app, "pairs")
+    assert (data["kind"], data["pairs"], data["total"]) == ("pair.final", [], 1)
+    app.toggle(key="contested").set_value(False).run()
+    assert sent(app, "pairs")["kind"] == "pair"
+
+
+def test_leaks_lead_to_the_pairs_of_their_cell(page, workspace, sent, monkeypatch):
     app = view(page, "Leaks")
     assert app.dataframe[0].value.shape == (1, 1)
-    app.session_state["pair_cell"] = (None, "", "")
-    app.session_state["duplicates_view"] = "Pairs"
+    with monkeypatch.context() as patch:
+        patch.setattr(court.st, "session_state", opened := {})
+        court.open_cell(workspace, None, "", "")
+    for key, value in opened.items():
+        app.session_state[key] = value
     app.run()
     counted = leaks.matrix(workspace).to_pylist()[0]
-    assert sent(app, "pairs")["total"] == counted["duplicates"] + counted["undecided"] > 0
+    data = sent(app, "pairs")
+    assert data["total"] == counted["duplicates"] + counted["undecided"] > 0
+    judge(workspace, data["pairs"][0]["subject"], "different")  # it is in the cell no longer
+    after = sent(app.run(), "pairs")
+    assert (after["total"], after["pending"]) == (data["total"], data["pending"] - 1)
     next(b for b in app.button if b.label.startswith("Only")).click().run()
     assert sent(app, "pairs")["total"] == verdicts.counts(workspace)["pairs"]
 

@@ -120,28 +120,28 @@ def test_published_takes_imagenets_images_for_a_reference_set(make):
 
 
 def test_a_reference_set_keeps_nothing_of_a_component(make):
-    workspace = make(4, [(0, 1), (1, 2), (2, 1, {"reference": "val"})])
-    refer(workspace, "val", 2, path=["a/0.jpg", "b/leak.png"])
+    workspace = make(4, [(0, 1), (1, 2), (2, 1, {"reference": "bench"})])
+    refer(workspace, "bench", 2, path=["a/0.jpg", "b/leak.png"])
     say(workspace, "survivor", "0", "keep")
     assert kept(workspace) == []
     assert reasons(workspace) == {
-        0: f"near duplicate of b/leak.png in reference set val by way of image 1 ({RULED})",
-        1: f"near duplicate of b/leak.png in reference set val by way of image 2 ({RULED})",
-        2: f"near duplicate of b/leak.png in reference set val ({RULED})",
+        0: f"near duplicate of b/leak.png in reference set bench by way of image 1 ({RULED})",
+        1: f"near duplicate of b/leak.png in reference set bench by way of image 2 ({RULED})",
+        2: f"near duplicate of b/leak.png in reference set bench ({RULED})",
     }
     out = exclusions.exclusions(workspace)
     assert out["image_id"].to_pylist() == [0, 1, 2]
-    assert resolution.resolve(workspace).members.to_pylist()[-1]["reference"] == "val"
-    say(workspace, "pair", "2-val:1", "different")
+    assert resolution.resolve(workspace).members.to_pylist()[-1]["reference"] == "bench"
+    say(workspace, "pair", "2-bench:1", "different")
     assert kept(workspace) == [0]
 
 
 def test_a_verdict_links_to_a_reference_set(make):
     workspace = make(2)
-    refer(workspace, "val", 2)
-    say(workspace, "pair", "1-val:0", "duplicate")
+    refer(workspace, "bench", 2)
+    say(workspace, "pair", "1-bench:0", "duplicate")
     assert exclusions.exclusions(workspace)["reason"].to_pylist() == [
-        "near duplicate of a/0.jpg in reference set val (ruled by anna)"
+        "near duplicate of a/0.jpg in reference set bench (ruled by anna)"
     ]
 
 
@@ -153,9 +153,9 @@ def test_planted_probes_leak_nothing(make):
 
 
 def test_a_reference_set_that_has_shrunk(make):
-    workspace = make(2, [(0, 5, {"reference": "val"})])
-    refer(workspace, "val", 2)
-    with pytest.raises(CurationError, match="name image 5 of the reference set 'val', which has 2 images"):
+    workspace = make(2, [(0, 5, {"reference": "bench"})])
+    refer(workspace, "bench", 2)
+    with pytest.raises(CurationError, match="name image 5 of the reference set 'bench', which has 2 images"):
         resolution.resolve(workspace)
 
 
@@ -191,6 +191,28 @@ def test_two_overrides_in_a_component(make):
     assert "3 members (0, 1, 2)" in message
     say(workspace, "pair", "1-2", "different")
     assert kept(workspace) == [0, 3]
+
+
+@pytest.mark.parametrize("policy", ["largest", "published"])
+def test_two_overrides_in_a_component_can_be_shown(make, policy):
+    status = ["ok", "ok", "ok", "broken", "ok", "ok"]
+    workspace = make(6, [(0, 1), (1, 2), (2, 3), (4, 5)], status=status, reason=["", "", "", "truncated", "", ""])
+    one, two = say(workspace, "survivor", "0", "keep"), say(workspace, "survivor", "2", "keep", reviewer="ben")
+    with pytest.raises(CurationError):
+        resolution.resolve(workspace, policy=policy)
+    found = resolution.resolve(workspace, policy=policy, strict=False).members.to_pylist()
+    told = {m["image_id"]: (m["survives"], m["reason"]) for m in found}
+    why = (
+        f"2 images of one component must survive, and one can: event {one.event_id} by anna keeps image 0 (0); "
+        f"event {two.event_id} by ben keeps image 2 (2)"
+    )
+    stays = 4 if policy == "largest" else 5
+    assert {i for i, (survives, _) in told.items() if survives} == {stays}
+    assert {i: told[i][1] for i in range(4)} == {0: why, 1: why, 2: why, 3: "broken: truncated"}
+    counts = resolution.preview(workspace, policies=[policy]).counts[policy]
+    assert (counts["kept"], counts["without_survivor"]) == (1, 1)
+    say(workspace, "survivor", "2", "release", reviewer="ben")
+    assert kept(workspace, policy) == [0, stays]
 
 
 @pytest.mark.parametrize("subject", ["9", "x", "1-2"])
@@ -247,14 +269,22 @@ def test_the_policy_in_force(make):
 
 
 @pytest.mark.parametrize("policy", ["best", "split", "split:", "first:x", ""])
-def test_unknown_policies(policy):
+def test_unknown_policies(make, policy):
+    workspace = make(2, [(0, 1)])
     with pytest.raises(ArgumentError, match="unknown policy"):
-        resolution.check_policy(policy)
+        resolution.resolve(workspace, policy=policy)
+    with pytest.raises(ArgumentError, match="unknown policy"):
+        resolution.preview(workspace, policies=[policy])
 
 
 def test_a_split_that_is_not_there(make):
     with pytest.raises(ArgumentError, match="source split 'test': there are train, val"):
         resolution.resolve(make(2, [(0, 1)], source_split=["train", "val"]), policy="split:test")
+
+
+def test_a_split_that_is_not_there_is_refused_even_where_nothing_is_to_be_resolved(make):
+    with pytest.raises(ArgumentError, match="source split 'test': there are none"):
+        resolution.resolve(make(2), policy="split:test")
 
 
 def test_people_and_the_rule(make):
@@ -288,8 +318,8 @@ def test_preview(make):
 
 
 def test_summary_and_giants(make):
-    workspace = make(9, [(0, 1), (1, 2), (2, 3), (5, 6), (7, 0, {"reference": "val"})])
-    refer(workspace, "val", 1)
+    workspace = make(9, [(0, 1), (1, 2), (2, 3), (5, 6), (7, 0, {"reference": "bench"})])
+    refer(workspace, "bench", 1)
     found = resolution.resolve(workspace)
     result = resolution.summary(workspace, found, giant=3)
     assert result == {
@@ -303,7 +333,6 @@ def test_summary_and_giants(make):
         "largest": 4,
         "giants": [{"component": 0, "name": components.component_name("0123"), "members": 4, "images": [0, 1, 2, 3]}],
     }
-    assert resolution.component_name(workspace, found, 1) == components.component_name(["5", "6"])
 
 
 def test_the_order_of_pairs_changes_nothing(make, tmp_path):

@@ -18,7 +18,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from curation import files, leases, references
+from curation import files, leases, policies, references
 from curation.images import ingest
 from curation.ui import recent, routes
 from curation.ui.components import base, scatter
@@ -197,6 +197,15 @@ def test_every_kind_is_taken(client, workspace, door):
     assert [e.kind for e in workspace.ledger.events()] == [k["kind"] for k in kinds]
 
 
+def test_survivors_may_be_those_of_a_source_split(client, workspace, door, monkeypatch):
+    monkeypatch.setattr(policies, "source_splits", lambda of: ["val"] if of.path == workspace.path else [])
+    policy = {"kind": "policy", "subject": "survivors", "verdict": "split:val"}
+    assert client.post(door, json=batch(policy)).json()["ack"] == 1
+    policy["verdict"] = "split:train"
+    assert client.post(door, json=batch(policy, client="browser-2")).status_code == 422
+    assert policies.value(workspace, "survivors") == "split:val"
+
+
 BAD = [
     ({"kind": "flag", "subject": "21", "verdict": "flag"}, "ids run from 0 to 20"),
     ({"kind": "flag", "subject": "-1", "verdict": "flag"}, "is no image"),
@@ -221,6 +230,7 @@ BAD = [
     ({"kind": "policy", "subject": "colour", "verdict": "red"}, "unknown policy 'colour'"),
     ({"kind": "policy", "subject": "double-review", "verdict": "1.5"}, "a number from 0 to 1, not '1.5'"),
     ({"kind": "policy", "subject": "survivors", "verdict": "luckiest"}, "luckiest"),
+    ({"kind": "policy", "subject": "survivors", "verdict": "split:nope"}, "no image is of the source split 'nope'"),
     ({"kind": "review", "subject": "3/dssim", "verdict": "reviewed"}, "unknown kind"),
     ({"kind": "undo", "subject": "x y"}, "no event id"),
     ({"kind": "cluster.name", "subject": "lite0/2", "verdict": "x"}, "is no cluster"),

@@ -76,6 +76,11 @@ function dispatch(event) {
 window.addEventListener("keydown", dispatch, true);
 window.addEventListener("keyup", dispatch, true);
 
+// A field of the sidebar keeps the focus after Enter, and the keys would go on into its text.
+window.addEventListener("keydown", ({ key, target }) => {
+  if (key === "Enter" && target.matches?.("[data-testid=stSidebar] [data-testid=stTextInput] input")) setTimeout(() => target.blur());
+});
+
 // A select box of the sidebar keeps the focus after a choice, and the keys would go on into its text.
 new MutationObserver((changes) => {
   for (const { target, oldValue } of changes) {

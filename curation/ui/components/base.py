@@ -81,7 +81,7 @@ def image_rows(workspace: Workspace, ids: Sequence[int] | np.ndarray) -> pa.Tabl
     return table.take(pa.array(np.asarray(ids, dtype=np.int64)))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)  # a workspace's reference sets take their places too
 def _described(path: str, version: str) -> pa.Table:
     # `version` is part of the key only: a table that was written anew is read anew.
     return Workspace(path).images(["class_name", "path", "width", "height"]).combine_chunks()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from curation import judgements, policies
@@ -36,13 +36,19 @@ class Refused(ValueError):
 
 
 class Known(NamedTuple):
-    """What subjects can be about: how many images the workspace has, and each of its reference sets."""
+    """What decisions can be about: how many images the workspace and its reference sets have, and its source splits."""
 
     images: int
     references: Mapping[str, int]
+    splits: Callable[[], Sequence[str]] | None
 
 
-def parse(body: Any, images: int, references: Mapping[str, int] | None = None) -> tuple[list[Event], int]:
+def parse(
+    body: Any,
+    images: int,
+    references: Mapping[str, int] | None = None,
+    splits: Callable[[], Sequence[str]] | None = None,
+) -> tuple[list[Event], int]:
     """Ledger events of a batch `{client, reviewer, events: [{seq, kind, subject, …}]}`, and the highest number.
 
     The event id is `client:seq`, so that a batch which is sent twice is kept once.
@@ -51,6 +57,7 @@ def parse(body: Any, images: int, references: Mapping[str, int] | None = None) -
         body: the decoded JSON.
         images: how many images the workspace has; ids run from 0.
         references: how many images each of its reference sets has.
+        splits: gives the names of its source splits; asked only where a decision names one.
 
     Raises:
         Refused: something is missing, of the wrong type, or unknown.
@@ -64,7 +71,7 @@ def parse(body: Any, images: int, references: Mapping[str, int] | None = None) -
         raise Refused("reviewer must be a name of 1 to 200 characters")
     if not isinstance(rows, list) or not rows:
         raise Refused("events must be a list with at least one decision")
-    known = Known(images, references or {})
+    known = Known(images, references or {}, splits)
     events = [_event(client, reviewer, row, known) for row in rows]
     return events, max(row["seq"] for row in rows)
 
@@ -138,7 +145,7 @@ def _check_pair(subject: str, verdict: str, data: dict, known: Known) -> None:
 
 
 def _check_policy(subject: str, verdict: str, data: dict, known: Known) -> None:
-    if why := policies.problem(subject, verdict):
+    if why := policies.problem(subject, verdict, splits=known.splits):
         raise Refused(why)
 
 

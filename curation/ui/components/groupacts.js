@@ -17,6 +17,7 @@ export function keep(viewer) {
   const here = [...reach(viewer.lists, viewer.cursor)].map((i) => group.members[i]);
   const foreign = here.find(({ source }) => source);
   if (foreign) {
+    viewer.pending = "";
     viewer.tell(`Nothing of ours stays beside a picture of ${foreign.source}: cut the link to it where it is wrong`);
     return;
   }

@@ -170,9 +170,9 @@ class Groups {
     const linked = i !== focus && this.lists[focus].some(([other]) => other === i);
     const stays = this.stays[i];
     const states = { stays: stays && !member.source, gone: stays === false, cursor: i === this.cursor, chosen: this.chosen.includes(i), linked, foreign: Boolean(member.source) };
-    const word = member.source ? "" : kept ? "kept" : stays ? "stays" : "";
+    const word = member.source ? "" : kept ? "kept" : stays ? "stays" : stays === false ? "goes" : "";
     const classes = Object.keys(states).filter((name) => states[name]);
-    return { classes, word, badge: member.source, label: [member.name, word || (stays === false && "goes"), member.source].filter(Boolean).join(", ") };
+    return { classes, word, badge: member.source, label: [member.name, word, member.source].filter(Boolean).join(", ") };
   }
 
   paint() {
@@ -229,6 +229,7 @@ class Groups {
     if (place < 0 || place >= this.data.total) return;
     const group = this.loaded.get(place);
     this.message.clear();
+    this.pending = ""; // a note is about the group that it was written in
     this.show(group);
     this.ask(group ? { at: place, anchor: this.anchor } : { at: place }, group ? 500 : 0);
   }

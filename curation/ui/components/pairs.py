@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curation.duplicates.sources import REVIEWED
 from curation.judgements import PROBES
 from curation.ui.components import base
 from curation.ui.components.sides import Sources, disguised, parts_of
@@ -19,7 +20,7 @@ _mount = base.component("pairs")
 BATCH = 60
 MOST = 2000
 MEASURES = ("exact", "pixels", "dssim", "fc7", "phash", "phash_mirror", "cosine", "inliers", "probability")
-NEAR = {"pixels": 1.2e8, "dssim": 0.2205, "fc7": 1.32e4, "phash": 10, "phash_mirror": 10}
+NEAR = {**REVIEWED, "phash": 10, "phash_mirror": 10}
 """Up to here a measure is emphasised: ImageNetV2's final review thresholds, and 10 bits of a perceptual hash."""
 
 

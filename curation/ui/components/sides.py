@@ -16,14 +16,15 @@ from curation.workspace import Workspace
 
 
 class Sources:
-    """The sets that pictures come from: the workspace itself ('') and its reference sets, by name.
+    """The sets that pictures come from: the workspace itself ('') and its reference sets that have any, by name.
 
     Attributes:
         images: their picture URLs with `{size}` and `{id}` in them, by name; a picture names its own as `source`.
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        self.sets = {"": workspace} | references.listing(workspace)
+        there = references.listing(workspace)
+        self.sets = {"": workspace} | {name: source for name, source in there.items() if source.images_path.is_file()}
         self.images = {name: self._url(workspace, name) for name in self.sets}
 
     def _url(self, workspace: Workspace, name: str) -> str:
@@ -36,7 +37,7 @@ class Sources:
     def rows(self, name: str, ids: np.ndarray) -> dict[int, dict[str, Any]]:
         """What is known of some pictures of a set, by id: id, source, name (its path), class, width, height."""
         ids = np.unique(ids)
-        if name not in self.sets:  # a reference set that was taken away since
+        if name not in self.sets:  # a reference set that was taken away since, or has no pictures
             return {i: self._row(name, i, "", "", 0, 0) for i in ids.tolist()}
         table = base.image_rows(self.sets[name], ids)
         columns = [table[c].to_pylist() for c in ("path", "class_name", "width", "height")]

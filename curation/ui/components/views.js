@@ -6,6 +6,7 @@ import { VIEWS } from "./verdicts.js";
 
 const HOLD = 300; // ms after which a pressed view key counts as held
 const STEP = 10; // percent of the onion skin
+const SURE = 8; // matching points from which a transform is used unasked
 
 export class Views {
   constructor(frames, press) {
@@ -33,6 +34,7 @@ export class Views {
 
   side() {
     this.view = "side";
+    this.mirror = undefined;
     this.paint();
   }
 
@@ -42,8 +44,9 @@ export class Views {
   }
 
   get aligned() {
-    const { transform } = this.pair || {};
-    return this.view !== "side" && Boolean(transform) && (this.alignment ?? tells(transform));
+    const { transform, measures } = this.pair || {};
+    const wanted = this.alignment ?? (measures?.inliers >= SURE && tells(transform));
+    return this.view !== "side" && Boolean(transform) && wanted;
   }
 
   flip() {

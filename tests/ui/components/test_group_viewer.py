@@ -87,11 +87,11 @@ def test_undo_after_a_reload_takes_back_what_was_decided_in_a_group(workspace):
 
 def test_no_group_is_no_error(workspace):
     def nothing(workspace_id):
-        from curation import survivors
+        from curation.survivors import resolution
         from curation.ui import recent
         from curation.ui.components.groups import group_viewer
 
-        tables = survivors.MEMBERS.empty_table(), survivors.EDGES.empty_table()
+        tables = resolution.MEMBERS.empty_table(), resolution.EDGES.empty_table()
         workspace = recent.open_workspace(workspace_id)
         group_viewer(*tables, key="g", workspace=workspace, reviewer="anna", policy="largest")
 

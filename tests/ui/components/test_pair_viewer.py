@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from mounting import run
 from pictures import draw
@@ -101,6 +102,15 @@ def test_pairs_come_with_names_and_only_measures_that_were_taken(workspace):
     }  # fmt: skip
     assert (data["total"], data["pending"], data["lease"], data["kind"]) == (900, 800, 7, "pair")
     assert (at.session_state["result"].pending, at.session_state["result"].wants) == (800, pairs.BATCH)
+
+
+def test_a_reference_set_without_images_is_no_source(workspace, tmp_path):
+    (tmp_path / "none").mkdir()
+    empty = Workspace.create(tmp_path / "empty", roots={"images": tmp_path / "none"})
+    references.register(workspace, empty.path, name="archive")
+    found = sides.Sources(workspace)
+    assert list(found.sets) == list(found.images) == [""]
+    assert found.lookup(["archive"], np.array([0]))("archive", 0)["name"] == ""
 
 
 def test_measures_within_the_review_thresholds_are_named(workspace):

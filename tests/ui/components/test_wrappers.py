@@ -8,12 +8,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from mounting import decide, run
+from paired import build
 
 from curation import files
 from curation.errors import ArgumentError
 from curation.ledger import Event
 from curation.ui.components import base, gallery, points, scatter
-from curation.workspace import MAPS
+from curation.workspace import MAPS, Workspace
+
+# -- rows of images
+
+
+def test_reference_sets_do_not_push_each_other_out_of_memory(tmp_path, monkeypatch):
+    asked, images = [], Workspace.images
+    monkeypatch.setattr(Workspace, "images", lambda self, columns: asked.append(self.path) or images(self, columns))
+    made = [build(tmp_path / str(i), 2) for i in range(9)]
+    for _ in range(2):
+        assert all(base.image_rows(one, [1])["path"].to_pylist() == ["a/1.jpg"] for one in made)
+    assert asked == [one.path for one in made]
+
 
 # -- gallery
 
