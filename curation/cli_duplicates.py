@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from curation import files
+from curation import files, references
 from curation.console import Folder, JobId, Json, Reviewer, Seed, Workers, finish, run_stage
 from curation.engine import Progress
 from curation.errors import ArgumentError
@@ -31,7 +31,11 @@ def duplicates(
         str, typer.Option(help="Where to look: class, all, splits, or auto by the number of images.")
     ] = "auto",
     reference: Annotated[
-        list[Path] | None, typer.Option(help="Also against this workspace or folder of pictures, which is only read.")
+        list[str] | None,
+        typer.Option(metavar="[NAME=]PATH", help="Also against this workspace or folder of pictures; it is only read."),
+    ] = None,
+    forget: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Take this reference set off the list.")
     ] = None,
     top_k: Annotated[int, typer.Option(help="Neighbours an image in every measure.")] = 30,
     compare: Annotated[
@@ -49,7 +53,11 @@ def duplicates(
 
     def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
         options = {"workers": workers, "device": device, "progress": progress}
-        added = [pipeline.add_reference(workspace, path, **options) for path in reference or []]
+        for name in forget or []:
+            references.forget(workspace, name)
+        added = [
+            pipeline.add_reference(workspace, path, name=name, **options) for name, path in map(_named, reference or [])
+        ]
         found = find(
             workspace,
             metrics=tuple(filter(None, metrics.split(","))),
@@ -64,6 +72,12 @@ def duplicates(
         return found | {"added": added, "set_aside": aside}
 
     run_stage(folder, job, as_json, stage)
+
+
+def _named(text: str) -> tuple[str | None, Path]:
+    """Name and path of NAME=PATH; no name where the whole is a folder, or has no '='."""
+    name, equals, path = text.partition("=")
+    return (name, Path(path)) if equals and name and not Path(text).is_dir() else (None, Path(text))
 
 
 @app.command()

@@ -87,7 +87,10 @@ def read_pairs(workspace: Workspace, columns: list[str] | None = None, *, duplic
     if not path.is_file():
         return _typed(PAIRS.empty_table().select(columns or PAIRS.names).to_pandas())
     recipe = path.with_suffix(".json")
-    owner = files.read_json(recipe).get("workspace") if recipe.is_file() else None
+    made = files.read_json(recipe) if recipe.is_file() else {}
+    if not isinstance(made, dict):
+        raise CurationError(f"{recipe} is no record of a search: run `duplicates` again")
+    owner = made.get("workspace")
     if owner not in (None, workspace.id):
         raise CurationError(
             f"{path} was made for workspace {owner}, and this is {workspace.id}: run `duplicates` again"
@@ -101,6 +104,12 @@ def read_pairs(workspace: Workspace, columns: list[str] | None = None, *, duplic
     ids = np.concatenate([named["image_a"].to_numpy(), named.loc[named["reference"] == "", "image_b"].to_numpy()])
     count = workspace.images(["image_id"]).num_rows
     _check_ids(ids, count, str(path), "it belongs to another workspace; run `duplicates` again")
+    selves = np.flatnonzero((named["reference"] == "") & (named["image_a"] == named["image_b"]))
+    if len(selves):
+        row = named.iloc[selves[0]]
+        raise CurationError(
+            f"{path}, row {selves[0]}: image {row['image_a']} paired with itself: run `duplicates` again"
+        )
     filters = [("decision", "=", "duplicate")] if duplicate else None
     return _typed(files.read_table(path, columns=columns, filters=filters).to_pandas())
 

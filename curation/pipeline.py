@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from curation import references
 from curation.engine import Progress, quiet
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import pairs_path
-from curation.files import read_json, read_table
+from curation.files import read_json, read_table, write_json
 from curation.workspace import Workspace
 
 MOST_TSNE = 20_000  # beyond, t-SNE takes hours and UMAP minutes
@@ -116,9 +117,18 @@ def add_reference(
     place = references.inner(workspace, name)
     if (there := references.paths(workspace).get(name, place)) != place:
         raise ArgumentError(f"reference set {name!r} is {there}, not {path}: choose another name")
-    inner = Workspace.create(place, name=name, roots={"images": path})
+    new = not (place / "workspace.json").is_file()
+    inner = Workspace.create(place, name=name, roots={"images": path}) if new else Workspace(place)
+    if inner.roots != {"images": path}:  # the pictures have moved; their ids and what was decided about them stay
+        inner.meta["roots"] = {"images": path.as_posix()}
+        write_json(place / "workspace.json", inner.meta)
     references.check_same(workspace, name, inner)  # before the pictures are read, which takes long
-    return _read_reference(workspace, inner, name, workers, device, progress)
+    try:
+        return _read_reference(workspace, inner, name, workers, device, progress)
+    except CurationError:
+        if new and name not in references.paths(workspace):
+            shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def plant_probes(

@@ -205,8 +205,8 @@ def _found(workspace: Workspace, name: str) -> Workspace | CurationError:
     except CurationError as error:
         gone = "is not there" if not path.exists() else f"cannot be opened ({error})"
         return CurationError(
-            f"reference set {name!r} {gone}: {path}; is its disk there? If it has moved, add it again from its new "
-            f"place as {name!r}; if it is gone for good, take it off the list"
+            f"reference set {name!r} {gone}: {path}; is its disk there? If it has moved, add it again by "
+            f"`--reference {name}=PATH`; if it is gone for good, take it off the list by `--forget {name}`"
         )
 
 

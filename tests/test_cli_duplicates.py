@@ -51,3 +51,26 @@ def test_a_dry_run_reads_no_bursts(workspace, photographs, capsys):
     assert not bursts.bursts_path(workspace).is_file()
     assert main(["resolve", str(workspace.path), "--bursts", str(photographs)]) == 0
     assert bursts.read(workspace).num_rows == 2
+
+
+def test_a_dry_run_says_what_every_policy_would_do(workspace, capsys):
+    assert main(["resolve", str(workspace.path), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert all(policy in said for policy in ("largest", "first", "published", "split:train"))
+    assert "kept 1, gone 1" in said
+
+
+def test_a_decision_is_taken_back_by_its_id(workspace, capsys):
+    known = say(workspace, "pair", "0-2", "duplicate")
+    assert main(["undo", str(workspace.path), "no-such-event"]) == 2
+    assert main(["undo", str(workspace.path), known.event_id, "--reviewer", "ben"]) == 0
+    assert workspace.ledger.events("pair") == []
+
+
+@pytest.mark.parametrize("command", ["certificate", "export-reviews"])
+def test_a_place_that_cannot_be_written_is_named(workspace, tmp_path, capsys, command):
+    (tmp_path / "file").write_text("")
+    where = str(tmp_path / "file" / "below")
+    options = ["--out", where] if command == "certificate" else [where]
+    assert main([command, str(workspace.path), *options]) == 1
+    assert "cannot be written" in capsys.readouterr().err

@@ -178,7 +178,9 @@ def test_a_set_that_moved_is_named_and_can_be_registered_again(workspace, theirs
     theirs.path.rename(tmp_path / "moved")
     assert references.listing(workspace) == {}
     assert list(references.missing(workspace)) == ["theirs"]
-    with pytest.raises(CurationError, match=r"reference set 'theirs' is not there: .*add it again from its new place"):
+    with pytest.raises(
+        CurationError, match=r"reference set 'theirs' is not there: .*add it again by `--reference theirs=PATH`"
+    ):
         references.open_image_source(workspace, "theirs")
     assert len(workspace.usable()) == 20  # nothing else minds
     assert pipeline.status(workspace)["reference sets"] == "theirs"
@@ -236,6 +238,24 @@ def test_a_folder_is_read_into_a_workspace_of_its_own(workspace, theirs):
     assert tree(folder) == before
     draw(950).save(folder / "wasp" / "new.png")
     assert pipeline.add_reference(workspace, folder, name="zoo", workers=1)["images"] == 7
+
+
+def test_a_folder_that_moved_keeps_its_ids(workspace, theirs, tmp_path):
+    pictures = tmp_path / "their-pictures"
+    pipeline.add_reference(workspace, pictures, name="zoo", workers=1)
+    before = references.listing(workspace)["zoo"].images(["image_id", "path", "status"])
+    moved = pictures.rename(tmp_path / "elsewhere")
+    pipeline.add_reference(workspace, moved, name="zoo", workers=1)
+    inner = references.listing(workspace)["zoo"]
+    assert inner.images(["image_id", "path", "status"]).equals(before)
+    assert inner.roots == {"images": moved}
+
+
+def test_a_folder_without_pictures_leaves_nothing_behind(workspace, tmp_path):
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(CurationError):
+        pipeline.add_reference(workspace, empty, workers=1)
+    assert not references.inner(workspace, "empty").exists()
 
 
 def test_a_copy_of_the_workspace_takes_inner_sets_along(workspace, theirs, tmp_path):

@@ -8,14 +8,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation import files
 from curation import references as reference_sets
 from curation.duplicates import rule, scopes, searched, sources
 from curation.duplicates.comparison import Candidates, Comparison, Weighed, weigh
 from curation.duplicates.measures import Side
 from curation.duplicates.sources import Settings
 from curation.engine import Progress, default_workers, quiet
-from curation.errors import CurationError
-from curation.workspace import Workspace
+from curation.errors import ArgumentError, CurationError
+from curation.exclusions import pairs_path
+from curation.judgements import PROBES
+from curation.workspace import PAIRS, Workspace
 
 
 def find(
@@ -82,10 +85,12 @@ def find(
         candidates = comparison.candidates(progress)
         own = own or comparison.cosine
         found[side.name] = candidates, weigh(first, side, candidates, settings, progress)
-    pairs = pa.concat_tables([weighed.pairs for _, weighed in found.values()]).unify_dictionaries()
+    away, told = _away(workspace) if references is None else (PAIRS.empty_table(), {})
+    pairs = pa.concat_tables([*(weighed.pairs for _, weighed in found.values()), away]).unify_dictionaries()
     notes += [*more, *(note for candidates, _ in found.values() for note in candidates.notes)]
     summary = _summary(first, settings, found, pairs) | {"notes": notes}
-    recipe = settings.recipe() | {"images": len(first), "references": _identity(sides[1:]), "summary": summary}
+    seen = dict(sorted((_identity(sides[1:]) | told).items(), key=lambda item: item[0].encode()))
+    recipe = settings.recipe() | {"images": len(first), "references": seen, "summary": summary}
     searched.write(workspace, pairs, {"workspace": workspace.id, "rule": rule.numbers()} | recipe)
     tables = {_table_name(m, name): made for name, (c, _) in found.items() for m, made in c.tables.items()}
     return summary | {"tables": tables}
@@ -109,12 +114,33 @@ def settings_of(
     scope, reach = scopes.resolve(scope, len(first)), sources.RADII | dict(radii or {})
     sources.check(top_k, reach, compare)
     chosen, named = sources.metrics_of(metrics, features, first.workspace)
+    if chosen == ("dssim",) and compare == "proposed":
+        raise ArgumentError(
+            "DSSIM compares pairs that other measures propose, and no other was named: name one, or what to compare"
+        )
     vectors, notes = sources.cosine_features(first.workspace, named) if "cosine" in chosen else (None, [])
     fc7 = sources.fc7_features(first.workspace) if "fc7" in chosen else None
     similar = sources.similar_classes(first, compare, vectors) if "dssim" in chosen else None
+    if workers is not None and workers < 1:
+        raise ArgumentError(f"{workers} workers cannot search: give 1 or more")
+    if device is not None and device.split(":")[0] not in ("cpu", "cuda"):
+        raise ArgumentError(f"unknown device {device!r}: choose cpu or cuda")
     workers = workers or default_workers()
     made = vectors, fc7, scope, top_k, reach, cosine_margin, compare, similar, geometry, workers, device
     return Settings(chosen, *made), notes
+
+
+def _away(workspace: Workspace) -> tuple[pa.Table, dict[str, Any]]:
+    """Pairs with reference sets that are on the list and out of reach, as the search before found them: a set that is
+    away for a day must not take its leaks along. And what that search saw of those sets."""
+    before = searched.recipe(workspace) or {}
+    seen = before.get("references", {})
+    gone = [name for name in reference_sets.missing(workspace) if name in seen and name != PROBES]
+    if not gone or before.get("workspace") != workspace.id:
+        return PAIRS.empty_table(), {}
+    table = files.read_table(pairs_path(workspace))
+    kept = table.filter(pc.is_in(table["reference"].cast(pa.string()), pa.array(gone, pa.string())))
+    return kept.select(PAIRS.names).cast(PAIRS), {name: seen[name] for name in gone}
 
 
 def _sides(first: Side, chosen: Sequence[str] | None) -> tuple[list[Side], list[str]]:
@@ -122,7 +148,7 @@ def _sides(first: Side, chosen: Sequence[str] | None) -> tuple[list[Side], list[
     workspace, notes = first.workspace, []
     if chosen is None:
         there, gone = reference_sets.listing(workspace), reference_sets.missing(workspace)
-        notes = [f"{reason} Nothing was compared with it." for reason in gone.values()]
+        notes = [f"{reason}. Its pairs are those of the search before, if it had any." for reason in gone.values()]
     else:
         names = sorted(set(chosen), key=str.encode)
         there = {name: reference_sets.open_image_source(workspace, name) for name in names}

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from curation import exclusions, files, judgements, references
+from curation.duplicates import searched
 from curation.errors import ArgumentError
 from curation.workspace import Workspace
 
@@ -226,8 +227,7 @@ def _codes(sets: Sets, set_a: str, set_b: str, reference: bool | None) -> tuple[
 
 def _searched(workspace: Workspace, *, saved: bool) -> Any:
     """A function that tells whether the last search looked between two sets, from (second set, same, reference)."""
-    path = exclusions.pairs_path(workspace).with_suffix(".json")
-    recipe = files.read_json(path) if path.is_file() else None
+    recipe = searched.recipe(workspace)
 
     def looked(name: str, same: bool, reference: bool) -> bool | None:
         if recipe is None:

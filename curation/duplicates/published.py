@@ -90,7 +90,8 @@ def export_reviews(workspace: Workspace, out: str | Path, *, overwrite: bool = F
 
     Returns:
         files, edges, reviews, overrides, blacklist, and left_out: duplicates between two images of ImageNet, which
-        the format has no place for; set_aside (as many).
+        the format has no place for; contested: pairs on which people disagree, of which the files say nothing until
+        they are adjudicated; set_aside (as many as both).
 
     Raises:
         ArgumentError: the folder has such files already, and `overwrite` was not said; or a review is about images of
@@ -103,6 +104,11 @@ def export_reviews(workspace: Workspace, out: str | Path, *, overwrite: bool = F
         raise ArgumentError(f"{out} has {' and '.join(there)} already: choose another folder, or say to overwrite")
     told = Told(workspace)
     edges, left_out = told.edges()
+    said = exclusions.verdicts(workspace)
+    said = said[(said["verdict"] == judgements.CONTESTED) & (said["reference"] != judgements.PROBES)]
+    contested = [
+        judgements.subject(*pair) for pair in said[["image_a", "image_b", "reference"]].itertuples(index=False)
+    ]
     state = State(told.lists(edges), told.reviews(), told.overrides(), told.blacklist())
     written = imagenetv2_state.write(state, out)
     return {
@@ -112,7 +118,8 @@ def export_reviews(workspace: Workspace, out: str | Path, *, overwrite: bool = F
         "overrides": len(state.overrides),
         "blacklist": len(state.blacklist),
         "left_out": left_out,
-        "set_aside": len(left_out),
+        "contested": contested,
+        "set_aside": len(left_out) + len(contested),
     }
 
 

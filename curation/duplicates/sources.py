@@ -66,6 +66,9 @@ def metrics_of(asked: Sequence[str], features: str | None, workspace: Workspace)
     Raises:
         ArgumentError: a name is no measure and no feature set, or two feature sets are named.
     """
+    asked = [name.strip() for name in asked if name.strip()]
+    if not asked:
+        raise ArgumentError(f"no measure was named: choose from {', '.join(METRICS)}, or the name of a feature set")
     sets = [name for name in dict.fromkeys(asked) if name not in METRICS]
     known = workspace.feature_names()
     if unknown := [name for name in sets if name not in known]:

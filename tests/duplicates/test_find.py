@@ -15,6 +15,7 @@ from curation.arrays import write_features
 from curation.duplicates import scopes, searched, tables
 from curation.duplicates.find import find as search
 from curation.errors import ArgumentError, Cancelled, CurationError
+from curation.exclusions import pairs_path
 from curation.images.ingest import read
 from curation.workspace import PAIRS, Workspace
 
@@ -328,6 +329,34 @@ def with_reference(make) -> tuple[Workspace, Workspace]:
     other = make(120, pixels=[*(f"other {i}" for i in range(119)), "same"], **theirs)
     references.register(workspace, other.path, name="other")
     return workspace, other
+
+
+def test_the_leaks_of_a_set_that_is_away_stay_as_they_were(make, pairs_of):
+    workspace, other = with_reference(make)
+    find(workspace)
+    before, leaks = pairs_of(workspace), files.read_json(pairs_path(workspace).with_suffix(".json"))["references"]
+    away = other.path.rename(other.path.with_name("away"))
+    summary = find(workspace)
+    after = pairs_of(workspace)
+    assert after.astype(object).equals(before.astype(object))
+    assert (after["reference"] == "other").sum() >= 12
+    assert files.read_json(pairs_path(workspace).with_suffix(".json"))["references"] == leaks
+    assert any("--reference other=PATH" in note for note in summary["notes"])
+    away.rename(other.path)
+    references.forget(workspace, "other")
+    find(workspace)
+    assert set(pairs_of(workspace)["reference"]) == {""}
+
+
+def test_what_cannot_be_searched_is_refused_and_loses_nothing(make):
+    workspace = make(120, **families(0))
+    find(workspace)
+    before = pairs_path(workspace).read_bytes()
+    for wrong in ({"metrics": ()}, {"metrics": ("dssim",)}, {"workers": -2}, {"device": "tpu"}):
+        with pytest.raises(ArgumentError):
+            find(workspace, **wrong)
+    assert pairs_path(workspace).read_bytes() == before
+    find(workspace, metrics=("phash", " cosine"))
 
 
 def test_reference_sets_are_compared_and_never_written_to(make, pairs_of):
