@@ -22,7 +22,7 @@ def show(workspace: Workspace) -> None:
         _download(workspace, split)
     table = court.leaking(workspace, split)
     grid = _grid(table)
-    event = st.dataframe(
+    event = st.container(key="leak_map").dataframe(
         grid.style.map(_tint),
         key=f"leaks_{split}",
         on_select="rerun",
