@@ -30,7 +30,7 @@ SCOPES = {
 def controls(workspace: Workspace, *, found: bool) -> None:
     """A search and its settings; starts jobs."""
     names = workspace.feature_names()
-    with st.expander("Find again" if found else "Find pairs", expanded=not found):
+    with st.expander("Find again" if found else "How to search", expanded=not found):
         usual = ["phash", "cosine"] if names else ["phash"]
         chosen = st.pills(
             "Measures",
@@ -62,8 +62,8 @@ def controls(workspace: Workspace, *, found: bool) -> None:
         if unseen:
             st.caption("Probes are planted; the search has not looked at them yet.")
         st.button(
-            "Find pairs",
-            type="secondary" if found and not unseen else "primary",
+            "Find pairs" if found else "Find in this way",
+            type="primary" if unseen else "secondary",
             width="stretch",
             disabled=not chosen or bool(wrong) or frame.busy(workspace, "duplicates", "probes"),
             on_click=frame.start_job,
