@@ -21,7 +21,7 @@ from curation.workspace import PAIRS, Workspace
 pytestmark = pytest.mark.browser
 REPOSITORY = Path(__file__).resolve().parents[2]
 PEOPLE = 20
-SECONDS = float(os.environ.get("CURATION_JUDGING_SECONDS", 10))  # 60 for a full minute
+SECONDS = float(os.environ.get("CURATION_JUDGING_SECONDS", 5))  # 60 for a full minute
 PAUSE = 400  # ms from pair to pair: nine times as fast as 1,000 an hour
 IMAGES = 120
 
