@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,10 +95,12 @@ def serve(workspace: Workspace, *, reviewer: str, count: int, minutes: float | N
         subjects = now.found.table["subject"].combine_chunks().take(pa.array(rows))
         slots = _room(now, reviewer, rows, contested)
         granted = leases.take(workspace, reviewer, subjects, count, minutes=minutes, slots=slots)
-        # Somebody may have judged a pair, and so given it back, after the queue was made and before it was leased.
+        # Somebody may have judged a pair, and so given it back, after the queue was made and before it was leased. Who
+        # is seen to hold none any more has been heard before: holders are asked for first, and verdicts after.
+        holders = leases.held(workspace)
         before, now = now, court(workspace)
         names = subjects.take(pa.array(granted)).to_pylist()
-        lost = [] if now is before else _lost(workspace, before, now, reviewer, rows[granted], names, contested)
+        lost = [] if now is before else _lost(holders, before, now, reviewer, rows[granted], names, contested)
         if not lost:
             return Served(_table(before, rows[granted], contested), len(rows), int(wanted.sum()))
         leases.release(workspace, reviewer, lost)
@@ -208,7 +210,7 @@ def _room(now: Court, reviewer: str, rows: np.ndarray, contested: bool) -> np.nd
 
 
 def _lost(
-    workspace: Workspace,
+    holders: Mapping[str, list[str]],
     before: Court,
     now: Court,
     reviewer: str,
@@ -219,7 +221,6 @@ def _lost(
     """Which of the pairs leased are not for this person any more, or held by more people than it still takes."""
     if now.found is not before.found:  # another search came in between
         return names
-    holders = leases.held(workspace)
     room = _room(now, reviewer, rows, contested).tolist()
     return [name for name, left in zip(names, room, strict=True) if len(holders.get(name, ())) > left]
 
