@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from curation.ledger import Event
+from curation.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -103,6 +104,18 @@ def serve(tmp_path_factory) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def workspace(home) -> Workspace:
+    """The workspace in the folder `home` of a module that puts up a page of its own (`stage.put_up`)."""
+    return Workspace(home / "workspace")
+
+
+@pytest.fixture(scope="module")
+def server(serve, home) -> Server:
+    """A server of that page."""
+    return serve(home / "app.py", {"CURATION_HOME": str(home / "home")})
 
 
 @pytest.fixture

@@ -9,24 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from stage import press, put_up
 
 from curation import files
 from curation.images import ingest
-from curation.ui import recent
 from curation.workspace import MAPS, Workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("undone")]
 
 HOSTILE = '<img src=x onerror="window.broken=1"> & a name that goes on and on and on.end'
-APP = """
-from pathlib import Path
-
-import streamlit as st
-
-from curation.ui.routes import lifespan, routes
-
-app = st.App(Path(__file__).parent / "main.py", routes=routes, lifespan=lifespan)
-"""
 MAIN = """
 import streamlit as st
 
@@ -84,28 +75,7 @@ def home(tmp_path_factory):
     files.write_table(workspace.path / "maps" / "m.parquet", table)
     other = Workspace.create(folder / "other", roots={"pictures": folder / "pictures"})
     ingest.read(other, workers=1)
-    (folder / "app.py").write_text(APP)
-    (folder / "main.py").write_text(MAIN)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CURATION_HOME", str(folder / "home"))
-        recent.remember(workspace)
-        recent.remember(other)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def workspace(home):
-    return Workspace(home / "workspace")
-
-
-@pytest.fixture(scope="module")
-def server(serve, home):
-    return serve(home / "app.py", {"CURATION_HOME": str(home / "home")})
-
-
-def press(page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
+    return put_up(folder, MAIN, workspace, other)
 
 
 # -- gallery

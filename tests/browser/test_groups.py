@@ -5,23 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from stage import press, put_up
 
 from curation import references
 from curation.images import ingest
-from curation.ui import recent
 from curation.workspace import Workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("undone")]
 
-APP = """
-from pathlib import Path
-
-import streamlit as st
-
-from curation.ui.routes import lifespan, routes
-
-app = st.App(Path(__file__).parent / "main.py", routes=routes, lifespan=lifespan)
-"""
 # Groups of 4 (a chain with a burst link at its end), 2 (with a picture of a reference set), 2 and 2; or one of 396.
 MAIN = """
 import streamlit as st
@@ -75,27 +66,7 @@ def home(tmp_path_factory):
     for one in (workspace, archive):
         ingest.read(one, workers=1)
     references.register(workspace, archive.path, name="archive")
-    (folder / "app.py").write_text(APP)
-    (folder / "main.py").write_text(MAIN)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CURATION_HOME", str(folder / "home"))
-        recent.remember(workspace)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def workspace(home):
-    return Workspace(home / "workspace")
-
-
-@pytest.fixture(scope="module")
-def server(serve, home):
-    return serve(home / "app.py", {"CURATION_HOME": str(home / "home")})
-
-
-def press(page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
+    return put_up(folder, MAIN, workspace)
 
 
 def at(page, place: int) -> None:

@@ -7,24 +7,15 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from stage import press, put_up
 
 from curation import references
 from curation.images import ingest
 from curation.ledger import Event
-from curation.ui import recent
 from curation.workspace import Workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("undone")]
 
-APP = """
-from pathlib import Path
-
-import streamlit as st
-
-from curation.ui.routes import lifespan, routes
-
-app = st.App(Path(__file__).parent / "main.py", routes=routes, lifespan=lifespan)
-"""
 MAIN = """
 import numpy as np
 import pyarrow as pa
@@ -102,22 +93,7 @@ def home(tmp_path_factory):
     for one in (workspace, archive):
         ingest.read(one, workers=1)
     references.register(workspace, archive.path, name="archive")
-    (folder / "app.py").write_text(APP)
-    (folder / "main.py").write_text(MAIN)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CURATION_HOME", str(folder / "home"))
-        recent.remember(workspace)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def workspace(home):
-    return Workspace(home / "workspace")
-
-
-@pytest.fixture(scope="module")
-def server(serve, home):
-    return serve(home / "app.py", {"CURATION_HOME": str(home / "home")})
+    return put_up(folder, MAIN, workspace)
 
 
 DECIDE = """async ([key, count]) => {
@@ -130,11 +106,6 @@ DECIDE = """async ([key, count]) => {
     while (host.dataset.pair === before) await next();
   }
 }"""
-
-
-def press(page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
 
 
 def on_screen(page, subject: str) -> None:
