@@ -158,6 +158,22 @@ class Outbox extends EventTarget {
   }
 }
 
+// A viewer joins the outbox of its door: `onsaved` hears of it, its status line too; leaving sends what is left.
+export function join(viewer, url) {
+  const box = outbox(url);
+  if (viewer.outbox !== box) {
+    viewer.outbox?.removeEventListener("saved", viewer.onsaved);
+    (viewer.outbox = box).addEventListener("saved", viewer.onsaved);
+  }
+  viewer.status.follow(box);
+}
+
+export function leave(viewer) {
+  viewer.outbox?.removeEventListener("saved", viewer.onsaved);
+  viewer.outbox?.send();
+  viewer.status.stop();
+}
+
 // A line that stays empty while all goes well: it speaks when saving takes over a second, or does not work.
 export class StatusLine {
   constructor(node) {

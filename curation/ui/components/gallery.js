@@ -3,7 +3,7 @@
 
 import { Arrangement } from "./arrangement.js";
 import { count, element, helpDialog, life, sheet } from "./base.js";
-import { outbox, StatusLine } from "./decisions.js";
+import { join, leave, StatusLine } from "./decisions.js";
 import { Lightbox } from "./lightbox.js";
 import { Marks } from "./marks.js";
 import { nothing, section, tile } from "./tiles.js";
@@ -67,12 +67,7 @@ class Gallery {
   update(data) {
     const known = this.data;
     this.data = data;
-    const box = outbox(data.urls.events);
-    if (this.outbox !== box) {
-      this.outbox?.removeEventListener("saved", this.onsaved);
-      (this.outbox = box).addEventListener("saved", this.onsaved);
-    }
-    this.status.follow(box);
+    join(this, data.urls.events);
     this.part.style.setProperty("--tile", `${data.tile}px`);
     this.stage.style.maxHeight = data.height ? `${data.height}px` : "";
     this.part.classList.toggle("boxed", Boolean(data.height));
@@ -299,9 +294,7 @@ class Gallery {
   unmount() {
     clearTimeout(this.telling);
     clearTimeout(this.hinting);
-    this.outbox?.removeEventListener("saved", this.onsaved);
-    this.outbox?.send();
-    this.status.stop();
+    leave(this);
     this.resized.disconnect();
     this.part.remove();
   }

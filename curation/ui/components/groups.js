@@ -4,7 +4,7 @@
 import { count, element, helpDialog, life, pictureUrl, sheet } from "./base.js";
 import { Fitted, helpButton, Message, press } from "./bench.js";
 import { Changes } from "./changes.js";
-import { outbox, StatusLine } from "./decisions.js";
+import { join, leave, StatusLine } from "./decisions.js";
 import { facts, ties, warning } from "./facts.js";
 import { neighbours, weakest } from "./graph.js";
 import { cutLink, keep, undo } from "./groupacts.js";
@@ -66,12 +66,7 @@ class Groups {
   // -- what Python says ---------------------------------------------------------------------------------------------
 
   update(data) {
-    const box = outbox(data.urls.events);
-    if (this.outbox !== box) {
-      this.outbox?.removeEventListener("saved", this.onsaved);
-      (this.outbox = box).addEventListener("saved", this.onsaved);
-    }
-    this.status.follow(box);
+    join(this, data.urls.events);
     this.changes.settle(this.data?.position ?? 0); // what Python gives was certainly made after that
     this.data = data;
     this.loaded = new Map(data.groups.map((group) => [group.place, group]));
@@ -289,9 +284,7 @@ class Groups {
   unmount() {
     this.message.clear();
     for (const timer of [this.hinting, this.asking]) clearTimeout(timer);
-    this.outbox?.removeEventListener("saved", this.onsaved);
-    this.outbox?.send();
-    this.status.stop();
+    leave(this);
     this.wall.stop();
     this.fitted.stop();
     this.part.remove();

@@ -4,7 +4,7 @@
 import { count, element, helpDialog, life, sheet } from "./base.js";
 import { Fitted, helpButton, Message, press } from "./bench.js";
 import { Card } from "./card.js";
-import { outbox, StatusLine } from "./decisions.js";
+import { join, leave, StatusLine } from "./decisions.js";
 import { historyOf } from "./history.js";
 import { meaning } from "./pairkeys.js";
 import { NoteField } from "./note.js";
@@ -64,14 +64,9 @@ class Pairs {
   // -- what Python says ---------------------------------------------------------------------------------------------
 
   update(data) {
-    const box = outbox(data.urls.events);
-    if (this.outbox !== box) {
-      this.outbox?.removeEventListener("saved", this.onsaved);
-      (this.outbox = box).addEventListener("saved", this.onsaved);
-    }
-    this.status.follow(box);
+    join(this, data.urls.events);
     const other = this.data && (this.data.urls.events !== data.urls.events || this.data.queue !== data.queue || this.data.kind !== data.kind);
-    this.history = this.sitting.history = historyOf(box, data.kind, data.reviewer);
+    this.history = this.sitting.history = historyOf(this.outbox, data.kind, data.reviewer);
     // What Python gives was certainly made after the position that it told before.
     const position = this.history.told;
     this.history.told = data.position;
@@ -286,9 +281,7 @@ class Pairs {
     for (const timer of [this.hinting, this.preparing]) clearTimeout(timer);
     this.strip.stop();
     this.supply.stop();
-    this.outbox?.removeEventListener("saved", this.onsaved);
-    this.outbox?.send();
-    this.status.stop();
+    leave(this);
     this.fitted.stop();
     this.framed.disconnect();
     this.part.remove();
