@@ -12,7 +12,7 @@ from curation import leases, policies
 from curation.duplicates import found, leaks, verdicts
 from curation.duplicates.orders import ORDERS
 from curation.survivors import resolution
-from curation.ui import frame, tables
+from curation.ui import frame, settings, tables
 from curation.ui.components.groups import group_viewer
 from curation.ui.components.pairs import pair_viewer, wants
 from curation.ui.pair_search import MEASURES as TITLES
@@ -38,15 +38,14 @@ class Cell(NamedTuple):
 
 def pairs(workspace: Workspace) -> None:
     """A queue of pairs, each leased to one person."""
-    counts = verdicts.counts(workspace, reviewer=frame.reviewer())
+    counts = verdicts.counts(workspace)
     with st.sidebar:
         options = _filters(workspace, counts)
         frame.reviewer_field()
         told = st.empty()
         _shared(workspace)
-    undone = st.session_state.get("undone", 0)
     cell = _cell(workspace)
-    filters = options | {"subjects": cell and cell[1:4], "undone": undone, "by": frame.reviewer()}
+    filters = options | {"subjects": cell and cell[1:4], "by": frame.reviewer()}
     queue = "/".join(map(str, filters.values()))
     _turn_to(workspace, queue)
     served = verdicts.serve(workspace, reviewer=frame.reviewer(), count=wants("pairs", workspace), **options)
@@ -138,31 +137,9 @@ def _told(counts: dict, left: int) -> str:
 def _shared(workspace: Workspace) -> None:
     """Settings that hold for every reviewer."""
     with st.expander("Reviewing together"):
-        st.slider(
-            "Judged by two people",
-            *(100 * end for end in policies.LIMITS["double-review"]),
-            100 * policies.number(workspace, "double-review"),
-            5.0,
-            format="%.6g %%",
-            key="double_review",
-            on_change=_put,
-            args=(workspace, "double-review", "double_review", 100),
-            help="A share of the pairs, chosen by lot. Where the two disagree, the pair waits to be adjudicated.",
-        )
-        st.number_input(
-            "Minutes a pair is kept for you",
-            *policies.LIMITS["lease"],
-            policies.number(workspace, "lease"),
-            1.0,
-            format="%g",
-            key="lease",
-            on_change=_put,
-            args=(workspace, "lease", "lease", 1),
-        )
-
-
-def _put(workspace: Workspace, policy: str, key: str, scale: float) -> None:
-    policies.put(workspace, policy, f"{st.session_state[key] / scale:.12g}", reviewer=frame.reviewer())
+        told = "A share of the pairs, chosen by lot. Where the two disagree, the pair waits to be adjudicated."
+        settings.share(workspace, "double-review", "Judged by two people", key="double_review", help=told)
+        settings.number(workspace, "lease", "Minutes a pair is kept for you", key="lease")
 
 
 def groups(workspace: Workspace) -> None:

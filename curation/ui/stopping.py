@@ -11,7 +11,7 @@ import streamlit as st
 from curation import policies
 from curation.duplicates import agreement, calibration, probes
 from curation.duplicates.orders import MEASURES
-from curation.ui import charts, frame, tables
+from curation.ui import charts, frame, settings, tables
 from curation.ui.pair_search import MEASURES as TITLES
 from curation.workspace import Workspace
 
@@ -46,17 +46,8 @@ def show(workspace: Workspace) -> None:
             format_func=lambda m: TITLES.get(m, m.capitalize()),
             key="stop_measure",
         )
-        st.number_input(
-            "Duplicates that may stay unseen",
-            *policies.LIMITS["tolerated"],
-            policies.number(workspace, "tolerated"),
-            1.0,
-            format="%g",
-            key="tolerated",
-            on_change=_tolerate,
-            args=(workspace,),
-            help="Judging may stop when no more than so many are likely to be left",
-        )
+        told = "Judging may stop when no more than so many are likely to be left"
+        settings.number(workspace, "tolerated", "Duplicates that may stay unseen", key="tolerated", help=told)
         frame.reviewer_field()
     learnt = _learnt(workspace, measure, tables.standing(workspace), workspace.ledger.position())
     _advice(learnt.stop)
@@ -72,10 +63,6 @@ def show(workspace: Workspace) -> None:
         _reviewers(workspace)
     with right:
         _probes(workspace)
-
-
-def _tolerate(workspace: Workspace) -> None:
-    policies.put(workspace, "tolerated", f"{st.session_state['tolerated']:.12g}", reviewer=frame.reviewer())
 
 
 @lru_cache(maxsize=16)
