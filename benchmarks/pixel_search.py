@@ -25,11 +25,12 @@ from curation.duplicates import pixels
 from curation.duplicates.neighbours import Near
 from curation.duplicates.renditions import BYTES, Renditions, rendition
 from curation.duplicates.sketch import sketch
+from curation.duplicates.sources import REVIEWED
 from curation.engine import default_workers
 from curation.images.decode import EXTENSIONS
 
 ROWS = 512
-K, RADIUS = 30, pixels.REVIEW_RADIUS
+K, RADIUS = 30, REVIEWED["pixels"]
 CLAIMS = {"all within the review radius": 50.0, "the 30 nearest": 6.0}
 CHECKED = 300  # of our distances, at random
 

@@ -304,11 +304,10 @@ def undo(
 ) -> None:
     """Take back one decision; undoing an undo brings it back."""
     workspace = Workspace(folder)
-    found = next((e for e in workspace.ledger.events(undone=True) if e.event_id == event), None)
-    if found is None:
+    if not (found := workspace.ledger.named([event])):
         raise ArgumentError(f"the ledger of {workspace.path} has no event {event!r} among {workspace.ledger.count():,}")
     workspace.ledger.undo(event, reviewer=reviewer or getpass.getuser())
-    finish({"undone": event, "kind": found.kind, "subject": found.subject, "by": found.reviewer}, as_json)
+    finish({"undone": event, "kind": found[0].kind, "subject": found[0].subject, "by": found[0].reviewer}, as_json)
 
 
 @app.command()

@@ -68,7 +68,7 @@ def duplicate_pairs(workspace: Workspace, *, rule: bool = True, until: int | Non
         rule: whether the rule's decision counts where no person said anything.
         until: as for `exclusions`.
     """
-    ruled = verdicts(workspace, until=until)
+    ruled = judgements.verdicts(workspace, until=until)
     found = read_pairs(workspace, [*PAIR, *MEASURES], duplicate=True)
     found = found[found["reference"].isin(["", judgements.PROBES, *references.paths(workspace)])]
     keep = found[~_among(found, ruled)] if rule else found.iloc[:0]
@@ -102,8 +102,7 @@ def read_pairs(workspace: Workspace, columns: list[str] | None = None, *, duplic
         )
     named = _typed(files.read_table(path, columns=list(PAIR)).to_pandas())
     ids = np.concatenate([named["image_a"].to_numpy(), named.loc[named["reference"] == "", "image_b"].to_numpy()])
-    count = workspace.images(["image_id"]).num_rows
-    _check_ids(ids, count, str(path), "it belongs to another workspace; run `duplicates` again")
+    workspace.check_ids(ids, str(path), "it belongs to another workspace; run `duplicates` again")
     selves = np.flatnonzero((named["reference"] == "") & (named["image_a"] == named["image_b"]))
     if len(selves):
         row = named.iloc[selves[0]]
@@ -117,27 +116,6 @@ def read_pairs(workspace: Workspace, columns: list[str] | None = None, *, duplic
 def pairs_path(workspace: Workspace) -> Path:
     """Where the table of pairs lies; its recipe has the suffix .json."""
     return workspace.path / "duplicates" / "pairs.parquet"
-
-
-def verdicts(workspace: Workspace, *, until: int | None = None) -> pd.DataFrame:
-    """What people settled on each pair that anybody judged, in the order of the events that settled it.
-
-    An adjudication (`pair.final`) stands above all; else what the latest verdicts of all reviewers agree on; else the
-    pair is `contested`.
-
-    Args:
-        until: take events only to this position of the ledger.
-
-    Returns:
-        Columns image_a, image_b (int64; image_a < image_b where both are of this workspace), reference ('' or the
-        reference set that image_b is of), verdict (duplicate, related, different, unsure or contested), then reviewer,
-        note, position and event_id of the event that settled it or came last, reviewers (people whose verdicts stand)
-        and final (whether it was adjudicated).
-
-    Raises:
-        CurationError: an event is about no pair of images of this workspace, or its verdict is unknown.
-    """
-    return judgements.verdicts(workspace, until=until)
 
 
 def excluded_by_people(workspace: Workspace, *, until: int | None = None) -> pd.DataFrame:
@@ -156,17 +134,10 @@ def excluded_by_people(workspace: Workspace, *, until: int | None = None) -> pd.
             "which is no image id: undo that event"
         )
     ids = said["subject"].astype(np.int64).to_numpy()
-    count = workspace.images(["image_id"]).num_rows
-    _check_ids(ids, count, "an `exclude` event of the ledger", "undo that event")
+    workspace.check_ids(ids, "an `exclude` event of the ledger", "undo that event")
     notes = np.where(said["note"] == "", "", ": " + said["note"])
     frame = pd.DataFrame({"image_id": ids, "reason": "excluded by " + said["reviewer"] + notes})
     return frame.drop_duplicates("image_id", keep="last", ignore_index=True)
-
-
-def _check_ids(ids: np.ndarray, count: int, what: str, remedy: str, whose: str = "workspace") -> None:
-    if len(ids) and (ids.max() >= count or ids.min() < 0):
-        beyond = ids.max() if ids.max() >= count else ids.min()
-        raise CurationError(f"{what} names image {beyond}, but the {whose} has {count:,} images: {remedy}")
 
 
 def _among(pairs: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:

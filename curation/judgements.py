@@ -184,7 +184,23 @@ def settle(pair: np.ndarray, reviewer: np.ndarray, verdict: np.ndarray, final: n
 
 
 def verdicts(workspace: Workspace, *, until: int | None = None) -> pd.DataFrame:
-    """The status of each pair that people decided; see `exclusions.verdicts`."""
+    """What people settled on each pair that anybody judged, in the order of the events that settled it.
+
+    An adjudication (`pair.final`) stands above all; else what the latest verdicts of all reviewers agree on; else the
+    pair is `contested`.
+
+    Args:
+        until: take events only to this position of the ledger.
+
+    Returns:
+        Columns image_a, image_b (int64; image_a < image_b where both are of this workspace), reference ('' or the
+        reference set that image_b is of), verdict (duplicate, related, different, unsure or contested), then reviewer,
+        note, position and event_id of the event that settled it or came last, reviewers (people whose verdicts stand)
+        and final (whether it was adjudicated).
+
+    Raises:
+        CurationError: an event is about no pair of images of this workspace, or its verdict is unknown.
+    """
     said = read(workspace, until=until)
     pair = said.groupby(["reference", "image_a", "image_b"], sort=False).ngroup().to_numpy()
     reviewer = pd.factorize(said["reviewer"])[0]

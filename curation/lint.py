@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curation import exclusions, files
+from curation import exclusions, files, judgements
 from curation.errors import ArgumentError
 from curation.formats import imagenetv2_dataset, imagenetv2_state
 from curation.judgements import CONTESTED
@@ -100,7 +100,7 @@ def _dataset(path: Path, folder: str | Path | None) -> dict[str, Any]:
 
 def _workspace(workspace: Workspace) -> dict[str, Any]:
     members = resolution.resolve(workspace)
-    contested = exclusions.verdicts(workspace)
+    contested = judgements.verdicts(workspace)
     contested = contested[(contested["verdict"] == CONTESTED) & (contested["reference"] != PROBES)]
     counts: dict[str, int] = {}
     findings: list[Finding] = []

@@ -14,9 +14,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow.compute as pc
-
-from curation import arrays, files
+from curation import arrays, files, policies
 from curation.errors import ArgumentError, CurationError
 from curation.judgements import KINDS, PROBES
 from curation.workspace import Workspace
@@ -179,9 +177,7 @@ def check_same(workspace: Workspace, name: str, there: Workspace) -> None:
 
 def _splits(workspace: Workspace) -> set[str]:
     """Names of splits: those that are always kept, and those of the workspace's source."""
-    if not workspace.images_path.is_file():
-        return set(SPLITS)
-    return {*SPLITS, *pc.unique(workspace.images(["source_split"])["source_split"]).to_pylist()}
+    return {*SPLITS, *(policies.source_splits(workspace) if workspace.images_path.is_file() else ())}
 
 
 def _spoken_of(workspace: Workspace, name: str) -> int:

@@ -202,6 +202,17 @@ class Workspace:
         status = table["status"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False)
         return table["image_id"].to_numpy()[status == "ok"]
 
+    def check_ids(self, ids: np.ndarray, what: str, remedy: str) -> None:
+        """Check that all `ids`, which `what` names, are of images of this workspace; `remedy` says what to do.
+
+        Raises:
+            CurationError: one is not.
+        """
+        count = self.images(["image_id"]).num_rows
+        if len(ids) and (ids.max() >= count or ids.min() < 0):
+            beyond = ids.max() if ids.max() >= count else ids.min()
+            raise CurationError(f"{what} names image {beyond}, but the workspace has {count:,} images: {remedy}")
+
     def classes(self) -> pa.Table:
         """The classes table, in byte order of class names."""
         return files.read_table(self.path / "classes.parquet")

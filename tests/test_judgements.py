@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from curation import files, judgements, references
 from curation.errors import CurationError
-from curation.exclusions import verdicts
+from curation.judgements import verdicts
 from curation.ledger import Event
 from curation.workspace import IMAGES, Workspace
 

@@ -12,7 +12,7 @@ import pytest
 from paired import say
 from pictures import draw
 
-from curation import exclusions, files, pipeline, references
+from curation import files, judgements, pipeline, references
 from curation.arrays import write_features
 from curation.duplicates.find import find
 from curation.errors import ArgumentError, CurationError
@@ -122,9 +122,9 @@ def test_a_name_stays_with_its_workspace(workspace, theirs, tmp_path):
     references.forget(workspace, "zoo")
     with pytest.raises(ArgumentError, match=f"1 verdicts are about the reference set 'zoo' .*{theirs.id}.*{other.id}"):
         references.register(workspace, theirs.path, name="zoo")
-    assert exclusions.verdicts(workspace).empty
+    assert judgements.verdicts(workspace).empty
     references.register(workspace, tmp_path / "moved", name="zoo")
-    assert len(exclusions.verdicts(workspace)) == 1
+    assert len(judgements.verdicts(workspace)) == 1
 
 
 def test_a_name_that_nobody_judged_by_is_free_again(workspace, theirs, tmp_path):

@@ -6,7 +6,7 @@ The same state gives the same bytes.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ def _search(workspace: Workspace, recipe: dict[str, Any] | None) -> dict[str, An
                 made = files.read_json(path)
                 about = {key: value for key, value in made.items() if key not in ("workspace", "measure", "reference")}
                 kept.setdefault("tables", {})[path.parent.name] = about
-    return _without_folders(kept)
+    return files.without_folders(kept)
 
 
 def _pairs(workspace: Workspace) -> dict[str, Any] | None:
@@ -125,7 +125,7 @@ def _pairs(workspace: Workspace) -> dict[str, Any] | None:
 
 def _verdicts(workspace: Workspace, position: int) -> dict[str, Any]:
     """Judged pairs by what stands about them, probes left out, and who takes part in how many."""
-    said = exclusions.verdicts(workspace, until=position)
+    said = judgements.verdicts(workspace, until=position)
     said = said[said["reference"] != judgements.PROBES]
     people = judgements.read(workspace, until=position)
     people = people[(people["kind"] == "pair") & (people["reference"] != judgements.PROBES)]
@@ -214,13 +214,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return None if pd.isna(value) else float(f"{value:.{DIGITS}g}")
     return value
-
-
-def _without_folders(value: Any) -> Any:
-    """Absolute paths cut to their last part, so that no home folder is told."""
-    if isinstance(value, dict):
-        return {key: _without_folders(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(inner) for inner in value]
-    absolute = isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute())
-    return PureWindowsPath(value).name if absolute else value

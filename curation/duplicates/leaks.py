@@ -173,7 +173,7 @@ def _standing(workspace: Workspace, until: int | None, more: list[str] | None = 
     )
     rule = found["decision"].map({"duplicate": 1, "candidate": 2}).astype(float).fillna(0).to_numpy(np.int64)
     found = found.assign(status=rule)
-    said = exclusions.verdicts(workspace, until=until)
+    said = judgements.verdicts(workspace, until=until)
     if not len(said):
         return found.assign(verdict=None, reviewer=None)
     ruled = said["verdict"].map({"duplicate": 1, "unsure": 2, "contested": 3}).fillna(0).to_numpy(np.int64)

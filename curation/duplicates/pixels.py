@@ -24,8 +24,6 @@ from curation.errors import ArgumentError
 if TYPE_CHECKING:
     import torch
 
-REVIEW_RADIUS = 1.2e8
-"""Up to which distance ImageNetV2's pairs were reviewed, as released (github.com/modestyachts/ImageNetV2)."""
 _PAIRS = 256  # measured by a thread at a time
 _REPORTED = 64  # of these make a step of progress
 _CACHED = 64  # pictures, 12 MB, that stay in the processor's cache while others are compared with them
@@ -56,7 +54,7 @@ def near(
         queries, targets: renditions; an image is no neighbour of itself where both are those of the same pictures.
         query_ids, target_ids: images with a rendition, in any order.
         k: neighbours a query; 0 for the radius alone.
-        radius: squared Euclidean distance, `REVIEW_RADIUS` as published; None for the k nearest alone.
+        radius: squared Euclidean distance, `sources.REVIEWED` as published; None for the k nearest alone.
         workers: threads.
         device: "cpu" or "cuda"; the GPU where there is one when None. Only products run there.
         progress: called after every block of targets, in both passes.

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from curation import exclusions, judgements
+from curation import judgements
 from curation.duplicates import named
 from curation.duplicates.named import Place
 from curation.duplicates.published_events import Drawn, note
@@ -104,7 +104,7 @@ def export_reviews(workspace: Workspace, out: str | Path, *, overwrite: bool = F
         raise ArgumentError(f"{out} has {' and '.join(there)} already: choose another folder, or say to overwrite")
     told = Told(workspace)
     edges, left_out = told.edges()
-    said = exclusions.verdicts(workspace)
+    said = judgements.verdicts(workspace)
     said = said[(said["verdict"] == judgements.CONTESTED) & (said["reference"] != judgements.PROBES)]
     contested = [
         judgements.subject(*pair) for pair in said[["image_a", "image_b", "reference"]].itertuples(index=False)
@@ -186,7 +186,7 @@ def _link(workspace: Workspace, pool: pa.Table, places: Mapping[str, Place]) -> 
 
 def _contradictions(workspace: Workspace, drawn: Drawn) -> list[str]:
     """What people settled otherwise than the files say, and components that cannot be resolved."""
-    said = exclusions.verdicts(workspace)
+    said = judgements.verdicts(workspace)
     subjects = [judgements.subject(*row) for row in said[["image_a", "image_b", "reference"]].itertuples(index=False)]
     status = dict(zip(subjects, said["verdict"], strict=True))
     other: dict[str, list[str]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from curation import exclusions, judgements, references
+from curation import judgements, references
 from curation.duplicates import named
 from curation.duplicates.named import Place
 from curation.duplicates.published_events import KIND, LISTED
@@ -101,7 +101,7 @@ class Told:
 
 def _pairs(workspace: Workspace) -> pd.DataFrame:
     """Settled duplicates: image_a, image_b, reference and how the files listed them (null where they did not)."""
-    said = exclusions.verdicts(workspace)
+    said = judgements.verdicts(workspace)
     said = said[(said["verdict"] == "duplicate") & (said["reference"] != references.PROBES)]
     sides = [pa.array(said[name].tolist(), kind) for name, kind in _TYPES.items()]
     subjects = judgements.subjects(*sides).to_pylist()

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import exclusions, judgements, leases
+from curation import judgements, leases
 from curation.duplicates import found
 from curation.duplicates.court import CONTESTED, Court, court
 from curation.errors import ArgumentError
@@ -145,11 +145,11 @@ def counts(workspace: Workspace, *, reviewer: str | None = None, until: int | No
 def ruled(workspace: Workspace, *, until: int | None = None) -> pa.Table:
     """Every pair that was found or judged, probes left out, with what people settled: schema `RULED`.
 
-    verdict, reviewer, note, reviewers and final are those of `exclusions.verdicts`, null where nobody judged. Found
+    verdict, reviewer, note, reviewers and final are those of `judgements.verdicts`, null where nobody judged. Found
     pairs come first, in the order of the pairs table, then judged pairs that the last search did not find.
     """
     pairs = found.found(workspace).table
-    said = pa.Table.from_pandas(exclusions.verdicts(workspace, until=until), preserve_index=False)
+    said = pa.Table.from_pandas(judgements.verdicts(workspace, until=until), preserve_index=False)
     said = said.select(["image_a", "image_b", "reference", "verdict", "reviewer", "note", "reviewers", "final"])
     said = said.append_column("subject", judgements.subjects(said["image_a"], said["image_b"], said["reference"]))
     found_too = pc.is_in(said["subject"], pairs["subject"].combine_chunks())

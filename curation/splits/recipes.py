@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import pyarrow as pa
@@ -209,10 +208,10 @@ def provenance(workspace: Workspace, clusters: str) -> dict[str, Any]:
     path = workspace.path / "clusters" / f"{clusters}.json"
     of_clusters = files.read_json(path) if path.is_file() else {}
     settings = {k: v for k, v in of_clusters.items() if isinstance(v, str | int | float | bool)}
-    found = {"clusters": _without_folders(settings)}
+    found = {"clusters": files.without_folders(settings)}
     features = workspace.path / "features" / str(of_clusters.get("features", "")) / "recipe.json"
     if of_clusters.get("features") and features.is_file():
-        found["features"] = _without_folders(files.read_json(features))
+        found["features"] = files.without_folders(files.read_json(features))
     return found
 
 
@@ -281,14 +280,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-def _without_folders(value: Any) -> Any:
-    """The same JSON with absolute paths cut to their last part, so that no home folder is told."""
-    if isinstance(value, dict):
-        return {k: _without_folders(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(v) for v in value]
-    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
-        return PureWindowsPath(value).name
-    return value

@@ -33,12 +33,8 @@ def read(workspace: Workspace) -> pa.Table:
     if not path.is_file():
         return BURSTS.empty_table()
     table = files.read_table(path, columns=BURSTS.names)
-    count, last = workspace.images(["image_id"]).num_rows, pc.max(table["image_id"]).as_py()
-    if last is not None and last >= count:
-        raise CurationError(
-            f"{path} names image {last}, but the workspace has {count:,} images: it belongs to another workspace; "
-            "remove it and import the bursts again"
-        )
+    remedy = "it belongs to another workspace; remove it and import the bursts again"
+    workspace.check_ids(table["image_id"].to_numpy(), str(path), remedy)
     return table
 
 

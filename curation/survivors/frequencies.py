@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import files
-from curation.errors import CurationError
 from curation.workspace import Workspace
 
 FREQUENCY = pa.schema(
@@ -36,11 +35,7 @@ def read(workspace: Workspace) -> pa.Table:
     if not path.is_file():
         return FREQUENCY.empty_table()
     table = files.read_table(path, columns=FREQUENCY.names).cast(FREQUENCY)
-    count, last = workspace.images(["image_id"]).num_rows, pc.max(table["image_id"]).as_py()
-    if last is not None and last >= count:
-        raise CurationError(
-            f"{path} names image {last}, but the workspace has {count:,} images: it belongs to another workspace"
-        )
+    workspace.check_ids(table["image_id"].to_numpy(), str(path), "it belongs to another workspace")
     return table
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation import exclusions, files, judgements, policies
+from curation import files, judgements, policies
 from curation.duplicates import court, verdicts
 from curation.ui import recent, routes
 from curation.workspace import PAIRS, Workspace
@@ -90,7 +90,7 @@ def test_every_verdict_is_kept_once_and_no_pair_judged_by_more_than_it_needs(wor
     assert Counter(event.subject for event in kept) == needed
     assert len({(event.subject, event.reviewer) for event in kept}) == len(kept)
     assert all(desk.most[subject] <= most for subject, most in needed.items())
-    settled = exclusions.verdicts(workspace)
+    settled = judgements.verdicts(workspace)
     assert sorted(settled["reviewers"].tolist()) == sorted(needed.values())
     assert (settled["verdict"] == "duplicate").all()
     told = verdicts.counts(workspace)

@@ -16,6 +16,7 @@ from curation.duplicates import bounds, integers, pixels
 from curation.duplicates.pixels import distances, near
 from curation.duplicates.renditions import BYTES, Renditions, rendition
 from curation.duplicates.sketch import sketch
+from curation.duplicates.sources import REVIEWED
 from curation.errors import ArgumentError, Cancelled
 
 NONE = np.zeros(0, np.int64)
@@ -235,7 +236,7 @@ def test_an_edited_copy_finds_its_original_first(photographs, references, edit):
     first, second = found.target.reshape(-1, 2), found.distance.reshape(-1, 2)
     assert first[:, 0].tolist() == list(range(20))
     assert (second[:, 1] > 1e4).all()
-    assert (second[:, 0] < pixels.REVIEW_RADIUS).all()
+    assert (second[:, 0] < REVIEWED["pixels"]).all()
 
 
 def test_identical_copies_are_at_distance_0(photographs, references):

@@ -301,7 +301,7 @@ def test_the_court_follows_the_ledger_like_one_read_anew(workspace):
         for name in ("status", "people", "final"):
             rows = {row: getattr(now, name)[i] for row, i in _rows(now).items()}
             assert rows == {row: getattr(anew, name)[i] for row, i in _rows(anew).items() if row in rows}
-        said = exclusions.verdicts(workspace)
+        said = judgements.verdicts(workspace)
         words = [*judgements.VERDICTS, "contested"]
         expected = {(a, b): words.index(v) for a, b, v in zip(said.image_a, said.image_b, said.verdict, strict=True)}
         status = {row: int(now.status[i]) % 5 for row, i in _rows(now).items() if now.status[i] != court.UNJUDGED}

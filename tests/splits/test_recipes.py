@@ -238,7 +238,7 @@ def test_settings_of_the_command_line():
 
 
 def test_personal_folders_stay_out_of_a_recipe():
-    cleaned = recipes._without_folders({"weights": "/home/ann/w.pth", "a": ["C:\\Users\\ann\\w.pth", 3, "images/a"]})
+    cleaned = files.without_folders({"weights": "/home/ann/w.pth", "a": ["C:\\Users\\ann\\w.pth", 3, "images/a"]})
     assert json.dumps(cleaned) == '{"weights": "w.pth", "a": ["w.pth", 3, "images/a"]}'
 
 
