@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.errors import CurationError
+from curation.engine import Progress, quiet
+from curation.errors import ArgumentError, CurationError
 
 _word = pa.dictionary(pa.int32(), pa.string())
 
@@ -26,21 +27,46 @@ ANNOTATIONS = pa.schema(
         "cluster": pa.int16(),
     }
 )
+# Columns that a table may have after those of ANNOTATIONS, in this order; absent where nothing of it is known.
+EXTRAS = pa.schema(
+    {
+        "number": pa.int32(),  # by which the original data set lists the picture
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "sha256": pa.string(),  # of the picture's bytes
+        "source": _word,  # real or generated
+    }
+)
+# What may be known of the classes, one row a label in order; columns beyond class_name may be absent.
+ABOUT = pa.schema(
+    {
+        "class_name": pa.string(),
+        "wnid": pa.string(),
+        "lemmas": pa.string(),
+        "definition": pa.string(),
+        "original_label": pa.int32(),  # of the class in the data set that the split was taken from
+        "human_label": pa.string(),
+    }
+)
 
 
 @dataclass(frozen=True)
 class AnnotationSet:
     """Annotated images.
 
-    `table` has the schema ANNOTATIONS; the order of its rows is that of the files. `classes` are the class names by
-    label. `splits` names the splits in order, those without images included. `meta` is what the format keeps about how
-    the set was made; empty where nothing is known.
+    `table` has the schema ANNOTATIONS, and may have columns of EXTRAS behind it; the order of its rows is that of the
+    files. `classes` are the class names by label. `splits` names the splits in order, those without images included.
+    `meta` is what the format keeps about how the set was made; empty where nothing is known. `about` is what is known
+    of the classes (ABOUT). `pictures` gives the encoded bytes of the picture of a path where the set was read from
+    files that hold pictures inside (shards, say).
     """
 
     table: pa.Table
     classes: tuple[str, ...]
     splits: tuple[str, ...]
     meta: dict[str, Any] = field(default_factory=dict)
+    about: pa.Table | None = None
+    pictures: Callable[[str], bytes] | None = None
 
     def of(self, split: str) -> pa.Table:
         """The rows of one split, in order."""
@@ -57,24 +83,50 @@ class AnnotationSet:
 class Options:
     """What a writer may need besides the annotations.
 
-    `locate` gives the picture of a path of the set; `link` says how the format `folder` holds pictures: `link`
-    (symbolic), `hardlink` or `copy`.
+    - `locate`: gives the file of the picture of a path of the set.
+    - `link`: how a tree holds pictures: `link` (symbolic), `hardlink` or `copy`.
+    - `class_folders`: folders of a tree: `name` of the class, zero-padded `index` (label) or `wnid`.
+    - `max_ram`: memory, in GB (10^9 bytes), that a reader has for one part of the format `subset-npz`; None: one part.
+    - `concatenate`: `subset-npz` as one compressed file instead of parts.
+    - `shard_images`: the most pictures in one shard or Parquet file.
+    - `progress`: called after each block of pictures.
     """
 
-    link: str = "link"
     locate: Callable[[str], Path] | None = None
+    link: str = "link"
+    class_folders: str = "name"
+    max_ram: float | None = None
+    concatenate: bool = False
+    shard_images: int = 10_000
+    progress: Progress = quiet
+
+
+def picture(annotations: AnnotationSet, options: Options, path: str) -> bytes | None:
+    """The encoded bytes of the picture of a path; None when there is no such picture any more.
+
+    Raises:
+        ArgumentError: nothing says where the pictures are.
+    """
+    if annotations.pictures is not None:
+        return annotations.pictures(path)
+    if options.locate is None:
+        raise ArgumentError("this format holds pictures, and nothing says where they are: give --root")
+    try:
+        return options.locate(path).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return None
 
 
 def annotation_table(columns: dict[str, Any]) -> pa.Table:
-    """A table of the schema ANNOTATIONS; columns that are not given are null."""
+    """A table of the schema ANNOTATIONS, columns that are not given null; then those of EXTRAS that are given."""
     rows = len(columns["path"])
-    arrays = [columns.get(name) for name in ANNOTATIONS.names]
+    fields = [*ANNOTATIONS, *(kind for kind in EXTRAS if columns.get(kind.name) is not None)]
     return pa.Table.from_arrays(
         [
-            pa.nulls(rows, kind.type) if values is None else _cast(values, kind.type)
-            for values, kind in zip(arrays, ANNOTATIONS, strict=True)
+            pa.nulls(rows, kind.type) if columns.get(kind.name) is None else _cast(columns[kind.name], kind.type)
+            for kind in fields
         ],
-        schema=ANNOTATIONS,
+        schema=pa.schema(fields),
     )
 
 
