@@ -10,7 +10,6 @@ from curation.errors import ArgumentError
 from curation.formats import comma_separated, glt_json, image_folder, imagenet_lt_text, parquet
 from curation.formats.annotations import ANNOTATIONS, AnnotationSet, Options
 
-
 LABELS = frozenset({"path", "label", "split"})
 ALL = frozenset({*ANNOTATIONS.names, "meta"})
 
