@@ -1,8 +1,8 @@
 """Splits as files for other programs, with all that it takes to make them again.
 
-An export is a folder: the annotation files, report.json and left_out.parquet, `inputs/` (the tables that the split was
-carved from), manifest.json (recipe, seeds, backbone, hashes), and a ZIP of all these. It can be moved anywhere;
-`rebuild` needs nothing else.
+An export is a folder: the annotation files, a folder for each format that is one, report.json and left_out.parquet, a
+datasheet, `inputs/` (the tables that the split was carved from), manifest.json (recipe, seeds, backbone, hashes), and a
+ZIP of all these. It can be moved anywhere; `rebuild` needs nothing else.
 """
 
 from __future__ import annotations
@@ -18,22 +18,15 @@ import numpy as np
 import pyarrow as pa
 
 import curation
-from curation import files
+from curation import datasheet, files, manifest
 from curation.engine import Progress, quiet
 from curation.errors import ArgumentError
-from curation.formats import image_folder, registry
+from curation.formats import registry
 from curation.formats.annotations import Options
-from curation.manifest import (
-    MANIFEST,
-    MANIFEST_VERSION,
-    TREE,
-    annotate,
-    is_picture,
-    read_manifest,
-    stem_of,
-    write_results,
-)
+from curation.formats.registry import LISTED, Format
+from curation.manifest import MANIFEST, MANIFEST_VERSION, format_of, is_picture, read_manifest, stem_of, write_results
 from curation.rebuild import Mismatch, rebuild
+from curation.splits import inputs as inputs_of
 from curation.splits import recipes
 from curation.workspace import Workspace
 
@@ -47,50 +40,66 @@ def export(
     formats: Sequence[str] = ("glt-json",),
     out: str | Path | None = None,
     link: str = "link",
+    class_folders: str = "name",
+    max_ram: float | None = None,
+    concatenate: bool = False,
+    shard_images: int = 10_000,
     absolute: bool = False,
     zip: bool = True,
     pictures_in_zip: bool = False,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """Write a split in the formats chosen, with manifest, inputs and ZIP.
+    """Write a split in the formats chosen, with datasheet, manifest, inputs and ZIP.
 
     Args:
         workspace: that has the split.
         split: its name.
         formats: names of `curation.formats.registry`.
         out: folder; `exports/<split>` of the workspace when None. An earlier export there is replaced.
-        link: how the format `folder` holds pictures: link (symbolic, relative), hardlink or copy.
+        link: how formats of loose pictures hold them: link (symbolic, relative), hardlink or copy.
+        class_folders, max_ram, concatenate, shard_images: as for `Options`.
         absolute: write absolute paths, as the original loaders want, instead of paths relative to the images' root.
         zip: also pack everything but pictures into `<split>.zip`; the same export gives the same bytes.
-        pictures_in_zip: pack the pictures of the format `folder` too.
-        progress: called after each format.
+        pictures_in_zip: pack the pictures too.
+        progress: called after each format, and by those with pictures while they are written.
 
     Returns:
-        out, zip, images, bytes, files, set_aside (pictures that were not there for the format `folder`).
+        out, manifest, zip, images, bytes, files, set_aside (pictures that were not there for formats that hold them).
 
     Raises:
-        ArgumentError: unknown split or format, or the folder holds other files.
+        ArgumentError: unknown split or format, an option that cannot be, or the folder holds other files.
         CurationError: the split's inputs have changed, or the disk is full; an earlier export stays as it was.
     """
     chosen = [registry.get(name) for name in dict.fromkeys(formats)]
     if not chosen:
         raise ArgumentError(f"no format to write: choose one or more of {', '.join(registry.FORMATS)}")
     recipe, table, report = recipes.load(workspace, split)
-    inputs = recipes.stored_inputs(workspace, split, recipe)
-    recipes.check_inputs(recipe, inputs)
+    inputs = inputs_of.stored(workspace, split, recipe)
+    inputs_of.check(recipe, inputs)
+    tables = _tables(workspace, inputs)
     roots = {name: root.as_posix() for name, root in workspace.roots.items()} if absolute else {}
-    annotations, places = annotate(recipe, table, inputs.images, report["classes"], roots)
-    options = Options(link=link, locate=lambda path: workspace.image_file(*places(path)))
+    about = manifest.about_of(report["classes"], inputs, tables.get("classes"))
+    annotations, places = manifest.annotate(recipe, table, tables["images"], report["classes"], roots, about=about)
+    settings = {"class_folders": class_folders, "max_ram": max_ram, "concatenate": concatenate}
+    settings |= {"shard_images": shard_images}
     target = Path(out) if out is not None else workspace.path / "exports" / split
     with files.replacing_folder(target, check=_check_ours) as part:
+        lost: set[str] = set()
         for done, kind in enumerate(chosen):
-            progress(done, len(chosen) + 1, f"writing: {kind.title}")
-            kind.write(annotations, part, TREE if kind.pictures else stem_of(split), options)
+            tell = _within(progress, done, len(chosen) + 1, f"writing: {kind.title}")
+            tell(0, 0, "")
+            options = Options(
+                link=link, locate=lambda path: workspace.image_file(*places(path)), progress=tell, **settings
+            )
+            kind.write(manifest.given(annotations, kind), part, stem_of(split, kind), options)
+            lost.update(_finish(kind, part / kind.name, link) if kind.pictures else ())
         write_results(part, report, files.read_table(workspace.path / "splits" / split / "left_out.parquet"))
-        _write_inputs(part / "inputs", inputs, workspace.images(["image_id", "sha256"])["sha256"])
-        lost = image_folder.missing(part / TREE) if (part / TREE).is_dir() else []
-        manifest = _manifest(part, split, recipe, [kind.name for kind in chosen], link, roots, lost)
-        files.write_json(part / MANIFEST, manifest)
+        datasheet.write(datasheet.datasheet(workspace, split), part)
+        for name, content in tables.items():
+            files.write_table(part / "inputs" / f"{name}.parquet", content)
+        written = _manifest(part, split, recipe, [kind.name for kind in chosen], roots, sorted(lost))
+        written |= {"link": link, "options": settings}
+        files.write_json(part / MANIFEST, written)
         progress(len(chosen), len(chosen) + 1, "writing: ZIP")
         archive = _pack(part, f"{split}.zip", pictures_in_zip) if zip else None
     progress(len(chosen) + 1, len(chosen) + 1, "writing: done")
@@ -100,13 +109,33 @@ def export(
         "manifest": str(target / MANIFEST),
         "zip": str(target / archive) if archive else None,
         "images": len(table),
-        "files": len(manifest["files"]),
-        "bytes": sum(entry["bytes"] for entry in manifest["files"]),
+        "files": len(written["files"]),
+        "bytes": sum(entry["bytes"] for entry in written["files"]),
         "set_aside": len(lost),
     }
 
 
 # -- below: the parts of an export folder ----------------------------------------------------------------------------
+
+
+def _within(progress: Progress, done: int, total: int, title: str) -> Progress:
+    """The progress of one format as a message of the whole."""
+
+    def tell(pictures: int, of: int, _message: str) -> None:
+        progress(done, total, f"{title}, {pictures:,} of {of:,} pictures" if of else title)
+
+    return tell
+
+
+def _tables(workspace: Workspace, inputs: inputs_of.Inputs) -> dict[str, pa.Table]:
+    """The tables that the split was made from, and what formats tell beyond: more columns of `images`, `classes`."""
+    found = inputs.tables()
+    more = workspace.images(list(manifest.ADDED)).slice(0, len(inputs.images))
+    for name in manifest.ADDED:
+        found["images"] = found["images"].append_column(more.schema.field(name), more[name])
+    if (workspace.path / "classes.parquet").is_file():
+        found["classes"] = workspace.classes()
+    return found
 
 
 def _check_ours(target: Path) -> None:
@@ -116,9 +145,9 @@ def _check_ours(target: Path) -> None:
     there = sorted(p.name for p in target.iterdir()) if target.is_dir() else [target.name]
     ours: set[str] = set()
     if (target / MANIFEST).is_file():
-        manifest = read_manifest(target / MANIFEST)
-        ours = {PurePosixPath(entry["path"]).parts[0] for entry in manifest["files"]}
-        ours |= {MANIFEST, f"{manifest['split']}.zip", TREE}
+        earlier = read_manifest(target / MANIFEST)
+        ours = {PurePosixPath(entry["path"]).parts[0] for entry in earlier["files"]}
+        ours |= {MANIFEST, f"{earlier['split']}.zip", *earlier["formats"]}
     other = [name for name in there if name not in ours]
     if other:
         raise ArgumentError(
@@ -126,27 +155,29 @@ def _check_ours(target: Path) -> None:
         )
 
 
-def _write_inputs(folder: Path, inputs: recipes.Inputs, sha256: pa.ChunkedArray) -> None:
-    images = inputs.images.append_column("sha256", sha256.slice(0, len(inputs.images)))
-    for name, table in (("images", images), ("clusters", inputs.clusters), ("excluded", inputs.excluded)):
-        files.write_table(folder / f"{name}.parquet", table)
+def _finish(kind: Format, folder: Path, link: str) -> list[str]:
+    """List the pictures of `folder` that are files of their own; returns the paths of those that were gone."""
+    if kind.loose:
+        names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+        names = [name for name in names if not kind.is_text(name)]
+        # Links lead to pictures of whose bytes the inputs have the hashes.
+        sha256 = [files.sha256_file(folder / name) if link == "copy" else None for name in names]
+        columns = {
+            "file": pa.array([n.as_posix() for n in names], pa.string()),
+            "sha256": pa.array(sha256, pa.string()),
+        }
+        files.write_table(folder / LISTED, pa.table(columns))
+    return manifest.missing(kind, folder)
 
 
 def _manifest(
-    folder: Path,
-    split: str,
-    recipe: dict[str, Any],
-    formats: list[str],
-    link: str,
-    roots: Mapping[str, str],
-    lost: list[str],
+    folder: Path, split: str, recipe: dict[str, Any], formats: list[str], roots: Mapping[str, str], lost: list[str]
 ) -> dict[str, Any]:
-    listed = sorted(p for p in folder.rglob("*") if p.is_file() and not is_picture(p.relative_to(folder)))
+    names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
     return {
         "manifest_version": MANIFEST_VERSION,
         "split": split,
         "formats": formats,
-        "link": link,
         "roots": dict(roots),
         "recipe": recipe,
         "tools": {
@@ -156,11 +187,16 @@ def _manifest(
             "pyarrow": pa.__version__,
         },
         "missing_pictures": lost,
-        "files": [
-            {"path": p.relative_to(folder).as_posix(), "bytes": p.stat().st_size, "sha256": files.sha256_file(p)}
-            for p in listed
-        ],
+        "files": [_entry(folder, name) for name in names if not (is_picture(name) and format_of(name).loose)],
     }
+
+
+def _entry(folder: Path, name: Path) -> dict[str, Any]:
+    path = folder / name
+    entry = {"path": name.as_posix(), "bytes": path.stat().st_size, "sha256": files.sha256_file(path)}
+    if is_picture(name):
+        return entry | {"pictures": True}
+    return entry | ({"made_from": source} if (source := manifest.made_from(name)) else {})
 
 
 def _pack(folder: Path, name: str, pictures: bool) -> str:

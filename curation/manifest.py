@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import CurationError
-from curation.formats import image_folder
-from curation.formats.annotations import AnnotationSet, annotation_table, names_of
+from curation.formats import image_folder, registry
+from curation.formats.annotations import (
+    ABOUT,
+    ANNOTATIONS,
+    EXTRAS,
+    AnnotationSet,
+    Options,
+    annotation_table,
+    names_of,
+)
+from curation.formats.registry import LISTED, MISSING, Format
+from curation.splits.inputs import Inputs
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
-TREE = "folder"
+DATASHEET = "datasheet"
+OPTIONS = ("link", "class_folders", "max_ram", "concatenate", "shard_images")
+# Read by people and by all kinds of programs: these get no more columns than they always had.
+PLAIN = ("glt-json", "csv", "parquet", "folder")
 _OWN = ("manifest", "report", "left_out")
+ADDED = ("width", "height", "sha256")  # to the images among an export's inputs
+_VALIDATION = r"(?:^|/)ILSVRC2012_val_(?P<number>[0-9]{8})(?:\.[^/]*)?$"
 
 
 def annotate(
-    recipe: Mapping[str, Any], table: pa.Table, images: pa.Table, classes: Sequence[str], roots: Mapping[str, str]
+    recipe: Mapping[str, Any],
+    table: pa.Table,
+    images: pa.Table,
+    classes: Sequence[str],
+    roots: Mapping[str, str],
+    *,
+    about: pa.Table | None = None,
 ) -> tuple[AnnotationSet, Callable[[str], tuple[str, str]]]:
     """The annotations of a split table, and a function from a path of theirs to (root, relative path).
 
     Paths are relative to the root; with several roots the root's name comes first; absolute where `roots` says where
-    they lie.
+    they lie. Where `images` has width, height and sha256, so have the annotations, and each picture's `number`.
     """
-    rows = table["image_id"].to_numpy()
-    relative = images["path"].take(pa.array(rows))
-    root = images["root"].cast(pa.string()).take(pa.array(rows))
+    rows = pa.array(table["image_id"].to_numpy())
+    relative = images["path"].take(rows)
+    root = images["root"].cast(pa.string()).take(rows)
     if roots:
         start = pc.index_in(root, pa.array(list(roots)))
         bases = pa.chunked_array([pa.array(list(roots.values()))]).take(start)
@@ -42,7 +65,9 @@ def annotate(
     split = table["split"].unify_dictionaries()
     labels = table["label"].to_numpy()
     columns = {name: table[name] for name in ("split", "frequency", "attribute", "cluster")}
-    found = annotation_table(columns | {"path": paths, "label": labels, "class_name": names_of(labels, classes)})
+    columns |= {"path": paths, "label": labels, "class_name": names_of(labels, classes)}
+    if set(ADDED) <= set(images.column_names):
+        columns |= {name: images[name].take(rows) for name in ADDED} | {"number": numbers(images).take(rows)}
     legacy = recipe["parameters"].get("mode") == "legacy"
     meta = {} if legacy else {"schema_version": 1, "recipe": dict(recipe)}
     known = split.chunk(0).dictionary.to_pylist() if len(split) else []
@@ -55,12 +80,86 @@ def annotate(
             )
         return of_path[path]
 
-    return AnnotationSet(found, tuple(classes), tuple(known), meta), places
+    return AnnotationSet(annotation_table(columns), tuple(classes), tuple(known), meta, about), places
 
 
-def stem_of(split: str) -> str:
-    """Name of a split's files, other than those that every export has."""
+def numbers(images: pa.Table) -> pa.Array:
+    """Number of every picture in its data set, int32 (N,).
+
+    That in the name of a validation picture of ILSVRC 2012 (`ILSVRC2012_val_00000007.JPEG`); of others the rank, from
+    1, of the path in byte order among the images of the same source split.
+    """
+    splits = images["source_split"] if "source_split" in images.column_names else pa.nulls(len(images), pa.string())
+    keys = {"split": splits.cast(pa.string()).fill_null(""), "path": images["path"], "root": images["root"]}
+    keys["root"] = keys["root"].cast(pa.string())
+    order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys]).to_numpy()
+    column = keys["split"].dictionary_encode()
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+    codes = column.indices.to_numpy()[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=-1)) if len(codes) else np.zeros(0, np.int64)
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order))) + 1
+    named = pc.struct_field(pc.extract_regex(images["path"], _VALIDATION), "number")
+    return _one(pc.coalesce(pc.cast(named, pa.int32()), pa.chunked_array([pa.array(rank)])))
+
+
+def about(names: Sequence[str], images: pa.Table, classes: pa.Table | None, metadata: pa.Table | None) -> pa.Table:
+    """What is known of the classes, schema ABOUT, one row a label.
+
+    Args:
+        names: the class names by label.
+        images: with class_name; the classes of the source count from 1 in byte order of their names (original_label).
+        classes: schema CLASSES; a class's first lemma without blanks is its human_label.
+        metadata: of a published file, with class_name and columns of ABOUT, which hold instead where they are not null.
+    """
+    everyone = sorted(pc.unique(images["class_name"].cast(pa.string())).drop_null().to_pylist(), key=str.encode)
+    place = {name: i for i, name in enumerate(everyone, 1)}
+    found = {"class_name": pa.array(names, pa.string()), "original_label": pa.array(map(place.get, names), pa.int32())}
+    for table in (classes, metadata):
+        if table is None or "class_name" not in table.column_names:
+            continue
+        rows = pc.index_in(found["class_name"], _one(table["class_name"].cast(pa.string())))
+        told = {name: table[name] for name in ABOUT.names[1:] if name in table.column_names}
+        if "lemmas" in told and "human_label" not in told:
+            first = pc.utf8_trim_whitespace(pc.replace_substring_regex(told["lemmas"].cast(pa.string()), ",.*", ""))
+            told["human_label"] = pc.replace_substring_regex(first, r"\s+", "_")
+        for name, column in told.items():
+            new = _known(column.cast(ABOUT.field(name).type)).take(rows)
+            found[name] = pc.coalesce(new, found[name]) if name in found else new
+    return pa.table({f.name: found.get(f.name, pa.nulls(len(names), f.type)) for f in ABOUT}, schema=ABOUT)
+
+
+def about_of(names: Sequence[str], inputs: Inputs, classes: pa.Table | None) -> pa.Table:
+    """`about` from the inputs of a split and the classes table."""
+    return about(names, inputs.images, classes, inputs.class_metadata)
+
+
+def given(annotations: AnnotationSet, kind: Format) -> AnnotationSet:
+    """What an export gives a format of what is known of a split: all, or only ANNOTATIONS where that is the custom."""
+    if kind.name not in PLAIN:
+        return annotations
+    return dataclasses.replace(annotations, table=annotations.table.select(ANNOTATIONS.names), about=None)
+
+
+def options_of(manifest: Mapping[str, Any]) -> Options:
+    """The options that an export was written with."""
+    told = {"link": manifest.get("link", "link")} | manifest.get("options", {})
+    return Options(**{name: told[name] for name in OPTIONS if name in told})
+
+
+def stem_of(split: str, kind: Format | None = None) -> str:
+    """Name of a split's files, other than those that every export has; a folder has the name of its format."""
+    if kind is not None and kind.folder:
+        return kind.name
     return f"{split}-split" if split.casefold() in _OWN else split
+
+
+def missing(kind: Format, folder: Path) -> list[str]:
+    """Paths of pictures that were gone when `folder` was written in a format with pictures."""
+    if (folder / MISSING).is_file():
+        return (folder / MISSING).read_text(encoding="utf-8").splitlines()
+    return image_folder.missing(folder) if kind.name == "folder" else []
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -82,8 +181,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     files.check_name(content["split"], f"{path}, key 'split':")
     for entry in content["files"]:
         name = entry.get("path") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not isinstance(entry.get("sha256"), str) or _leads_out(name):
+        if not isinstance(name, str) or not isinstance(entry.get("sha256"), str) or leads_out(name):
             raise CurationError(f"{path}, key 'files': {entry!r} is no file of the export")
+    if not isinstance(content.get("options", {}), dict):
+        raise CurationError(f"{path}: key 'options' is not a dict")
     return content
 
 
@@ -92,10 +193,44 @@ def write_results(folder: Path, report: dict[str, Any], left_out: pa.Table) -> N
     files.write_table(folder / "left_out.parquet", left_out)
 
 
-def is_picture(path: Path) -> bool:
-    return path.parts[0] == TREE and path.parts != (TREE, image_folder.INDEX)
+def format_of(name: PurePath) -> Format | None:
+    """The format with pictures whose folder a file of an export lies in."""
+    kind = registry.FORMATS.get(name.parts[0]) if len(name.parts) > 1 else None
+    return kind if kind is not None and kind.pictures else None
 
 
-def _leads_out(name: str) -> bool:
+def is_picture(name: PurePath) -> bool:
+    """Whether a file of an export, by its path in it, holds pictures."""
+    kind = format_of(name)
+    return kind is not None and not kind.is_text(PurePath(*name.parts[1:]))
+
+
+def made_from(name: PurePath) -> str | None:
+    """What a file of an export was made from that the export does not have: `workspace`, `pictures`, or None."""
+    if name.parts[0].split(".")[0] == DATASHEET and (len(name.parts) > 1 or name.suffix in (".md", ".html")):
+        return "workspace"
+    kind = format_of(name)
+    inside = PurePath(*name.parts[1:])
+    again = kind is None or (kind.index is not None and kind.is_text(inside) and str(inside) not in (LISTED, MISSING))
+    return None if again else "pictures"
+
+
+def leads_out(name: str) -> bool:
+    """Whether a path in a file could lead out of the folder that it is relative to."""
     place = PurePosixPath(name)
     return not name or place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name
+
+
+# -- below: columns -------------------------------------------------------------------------------------------------
+
+
+def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+
+
+def _known(column: pa.ChunkedArray) -> pa.Array:
+    """The column with empty texts as null."""
+    column = _one(column)
+    empty = pc.equal(column, "") if pa.types.is_string(column.type) else None
+    return column if empty is None else pc.if_else(empty, pa.scalar(None, column.type), column)

@@ -9,9 +9,21 @@ from typing import Any
 
 from curation import files
 from curation.errors import CurationError
-from curation.formats import image_folder, registry
-from curation.formats.annotations import Options
-from curation.manifest import MANIFEST, TREE, annotate, read_manifest, stem_of, write_results
+from curation.formats import comma_separated, image_folder, registry
+from curation.formats.registry import LISTED
+from curation.manifest import (
+    ADDED,
+    MANIFEST,
+    about_of,
+    annotate,
+    given,
+    leads_out,
+    options_of,
+    read_manifest,
+    stem_of,
+    write_results,
+)
+from curation.splits import inputs as inputs_of
 from curation.splits import recipes
 from curation.splits.digests import digest
 
@@ -32,8 +44,10 @@ def rebuild(manifest: str | Path, *, out: str | Path | None = None) -> dict[str,
         out: keep the files made again in this new folder; then files that the export has lost do no harm.
 
     Returns:
-        split, ok, changed, missing, set_aside (0), and under `files` each with path, status (ok, changed, missing or
-        differs: made again, it is another), expected, found and rebuilt (SHA-256 or None).
+        split, ok, changed, missing, differs, without_pictures (files with pictures of formats of which none is there:
+        the ZIP of an export has no pictures), set_aside (0), and under `files` each of the others with path, status (ok,
+        changed, missing or differs: made again, it is another), expected, found and rebuilt (SHA-256 or None; None also
+        for files that hold pictures or tell of the workspace, which cannot be made again without them).
 
     Raises:
         CurationError: no such manifest.
@@ -48,11 +62,14 @@ def rebuild(manifest: str | Path, *, out: str | Path | None = None) -> dict[str,
         made = Path(temporary)
         if not broken:
             _make_again(content, folder, made)
-        rows = [_compare(entry, found[entry["path"]], folder, made, broken) for entry in content["files"]]
-        rows += _pictures(content, folder)
+        without = _came_without(content, found)
+        there = [entry for entry in content["files"] if entry["path"] not in set(without)]
+        rows = [_compare(entry, found[entry["path"]], folder, made, broken) for entry in there]
+        rows += _loose(content, folder)
         if out is not None and not broken:
-            _keep(made, folder, Path(out))
+            _keep(content, made, folder, Path(out))
     counts = {s: sum(row["status"] == s for row in rows) for s in ("ok", "changed", "missing", "differs")}
+    counts["without_pictures"] = len(without)
     report = {"split": content["split"], **counts, "set_aside": 0, "files": rows, "out": str(out) if out else None}
     harmless = ("ok", "missing") if out is not None and not broken else ("ok",)
     bad = [row for row in rows if row["status"] not in harmless]
@@ -72,25 +89,34 @@ def _sha256(path: Path) -> str | None:
 def _make_again(manifest: dict[str, Any], folder: Path, made: Path) -> None:
     """Run the recipe on the export's inputs and write all files that follow from it."""
     recipe, split = manifest["recipe"], manifest["split"]
-    tables = {name: files.read_table(folder / "inputs" / f"{name}.parquet") for name in ("clusters", "excluded")}
-    images = files.read_table(folder / "inputs" / "images.parquet").select(recipes.IMAGE_COLUMNS)
-    result = recipes.run(recipe, recipes.Inputs(images, **tables))
-    annotations, _ = annotate(recipe, result.split, images, result.report["classes"], manifest["roots"])
+    inputs = inputs_of.read(folder / "inputs", recipe)
+    result = recipes.run(recipe, inputs)
+    images, classes, about = inputs.images, result.report["classes"], None
+    stored = files.read_table(folder / "inputs" / "images.parquet")
+    if set(ADDED) <= set(stored.column_names):  # exports of earlier versions told less
+        images, path = stored, folder / "inputs" / "classes.parquet"
+        about = about_of(classes, inputs, files.read_table(path) if path.is_file() else None)
+    annotations, _ = annotate(recipe, result.split, images, classes, manifest["roots"], about=about)
     for name in manifest["formats"]:
         kind = registry.get(name)
-        if kind.pictures:
-            (made / TREE).mkdir()
-            image_folder.write_index(annotations, made / TREE)
-        else:
-            kind.write(annotations, made, stem_of(split), Options())
+        if not kind.pictures:
+            kind.write(given(annotations, kind), made, stem_of(split, kind), options_of(manifest))
+        elif kind.index is not None:
+            (made / name).mkdir()
+            kind.index(given(annotations, kind), made / name, options_of(manifest))
     write_results(made, result.report, result.left_out)
 
 
+def _follows(entry: dict[str, Any]) -> bool:
+    """Whether a file can be made from the recipe and the inputs alone."""
+    return not (_is_input(entry["path"]) or entry.get("pictures") or entry.get("made_from"))
+
+
 def _compare(entry: dict[str, Any], found: str | None, folder: Path, made: Path, broken: list[str]) -> dict[str, Any]:
-    name, expected = entry["path"], entry["sha256"]
-    rebuilt = None if _is_input(name) else _sha256(made / name)
+    name, expected, follows = entry["path"], entry["sha256"], _follows(entry)
+    rebuilt = _sha256(made / name) if follows else None
     status = "missing" if found is None else "changed" if found != expected else "ok"
-    if not _is_input(name) and not broken and rebuilt != expected and status in ("ok", "missing"):
+    if follows and not broken and rebuilt != expected and status in ("ok", "missing"):
         # Another version of the Parquet library may write other bytes for the same rows.
         same = status == "ok" and name.endswith(".parquet") and rebuilt and _same_rows(folder / name, made / name)
         status = status if same else "differs"
@@ -101,21 +127,56 @@ def _same_rows(one: Path, other: Path) -> bool:
     return digest(files.read_table(one)) == digest(files.read_table(other))
 
 
-def _pictures(manifest: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """Pictures of the tree that are gone or, where they were copied, changed; none when the tree came without any."""
-    index = folder / TREE / image_folder.INDEX
-    if TREE not in manifest["formats"] or not index.is_file() or len(list((folder / TREE).iterdir())) == 1:
-        return []
-    gone = set(image_folder.missing(folder / TREE)) - set(manifest.get("missing_pictures", []))
-    rows = [{"path": f"{TREE}/{n}", "status": "missing", "expected": None, "found": None} for n in sorted(gone)]
-    return [row | {"rebuilt": None} for row in rows]
+def _came_without(manifest: dict[str, Any], found: dict[str, str | None]) -> list[str]:
+    """Files with pictures of formats of which no such file is there: the ZIP of an export has none."""
+    holders = [e["path"] for e in manifest["files"] if e.get("pictures")]
+    there = {name.split("/")[0] for name in holders if found[name] is not None}
+    return [name for name in holders if name.split("/")[0] not in there]
 
 
-def _keep(made: Path, folder: Path, out: Path) -> None:
+def _loose(manifest: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Pictures as files of their own that are gone or, where they were copied, changed; unless all are gone."""
+    rows = []
+    for kind in (registry.get(name) for name in manifest["formats"]):
+        if not kind.loose:
+            continue
+        place = folder / kind.name
+        listed = _listed(kind.name, place, manifest)
+        found = {name: (place / name).is_file() for name in listed}
+        if not any(found.values()):
+            continue
+        for name, expected in listed.items():
+            sha256 = files.sha256_file(place / name) if expected and found[name] else None
+            status = "missing" if not found[name] else "changed" if sha256 != expected else "ok"
+            rows.append({"path": f"{kind.name}/{name}", "status": status, "expected": expected, "found": sha256})
+    return [row | {"rebuilt": None} for row in rows if row["status"] != "ok"]
+
+
+def _listed(name: str, folder: Path, manifest: dict[str, Any]) -> dict[str, str | None]:
+    """SHA-256 of the loose pictures of a format, None of links."""
+    if (folder / LISTED).is_file():
+        table = files.read_table(folder / LISTED)
+        pairs = zip(table["file"].to_pylist(), table["sha256"].to_pylist(), strict=True)
+        return {file: sha256 for file, sha256 in pairs if not leads_out(file)}
+    if name != "folder" or not (folder / image_folder.INDEX).is_file():
+        return {}
+    gone = manifest.get("missing_pictures", [])
+    return {file: None for file in _index(folder) if file not in gone}
+
+
+def _index(folder: Path) -> list[str]:
+    return comma_separated.read_table(folder / image_folder.INDEX)["file"].to_pylist()
+
+
+def _keep(content: dict[str, Any], made: Path, folder: Path, out: Path) -> None:
     with files.replacing_folder(out) as part:
         shutil.copytree(made, part, dirs_exist_ok=True)
         shutil.copytree(folder / "inputs", part / "inputs")
         shutil.copyfile(folder / MANIFEST, part / MANIFEST)
+        for name in (e["path"] for e in content["files"] if e.get("made_from")):
+            if (folder / name).is_file():
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / name, part / name)
 
 
 def _say(bad: list[dict[str, Any]], total: int, broken: list[str]) -> str:

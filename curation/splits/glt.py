@@ -7,65 +7,24 @@ than from a listing, each split takes from all clusters of an attribute, and eve
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from curation.derived import attribute_of
-from curation.errors import ArgumentError, CurationError
-from curation.exclusions import EXCLUSIONS
 from curation.splits.apportion import spread
+from curation.splits.inputs import Inputs
 from curation.splits.parameters import Parameters
-from curation.splits.plan import SPLITS, Infeasible, Plan, plan, random_keys, suggest
-from curation.workspace import SPLIT
+from curation.splits.plan import SPLITS, Infeasible, Plan, plan, suggest
+from curation.splits.pool import Pool, gather
+from curation.splits.random_keys import random_keys
+from curation.splits.result import Result, funnel, listed, split_table
 
-NOT_CLUSTERED = "not clustered"
 CLASS_DROPPED = "class dropped"
 TO_SPARE = "to spare: more than the profile wants of its class and attribute"
 
-Reasons = tuple[np.ndarray, str | Sequence[str]]
-"""Image ids with one reason for all of them, or with a reason each."""
-
 # Each cell gives its images to the splits in this order, as published.
 _CARVING = ("test_bbl", "test_bl", "test_lt", "val", "train")
-
-
-@dataclass(frozen=True)
-class Result:
-    """`split` (schema SPLIT), `left_out` (schema EXCLUSIONS, by image id) and a report that JSON can hold."""
-
-    split: pa.Table
-    left_out: pa.Table
-    report: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The images that can be carved, in byte order of class name and path.
-
-    `image_id`, `cls` (row of `names`), `attribute`, `cluster`: int64 (N,); `names`: classes that have images, in byte
-    order; `attributes`: how many there are; `left_out`: (ids, reasons) of all others, for `listed`; `images`: of the
-    input.
-    """
-
-    image_id: np.ndarray
-    cls: np.ndarray
-    attribute: np.ndarray
-    cluster: np.ndarray
-    names: list[str]
-    attributes: int
-    left_out: list[Reasons]
-    images: int
-
-    def counts(self) -> np.ndarray:
-        """Images of every class and attribute, int64 (C, A)."""
-        cell = self.cls * self.attributes + self.attribute
-        return np.bincount(cell, minlength=len(self.names) * self.attributes).reshape(len(self.names), self.attributes)
 
 
 def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: Parameters) -> Result:
@@ -81,7 +40,7 @@ def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: 
         Infeasible: too few images; names the classes and attributes with have, need and short.
         ArgumentError: parameters do not fit the data.
     """
-    pool = gather(images, clusters, excluded, attributes=parameters.attributes)
+    pool = gather(Inputs(images, excluded, clusters=clusters), attributes=parameters.attributes)
     try:
         planned = plan(pool.counts(), parameters, names=pool.names)
     except Infeasible as error:
@@ -90,91 +49,10 @@ def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: 
     dropped = [(pool.image_id[pool.cls == row], f"{CLASS_DROPPED}: {pool.names[row]!r}") for row in planned.dropped]
     left_out = listed(*pool.left_out, *dropped, (spare, TO_SPARE))
     report = _report(pool, planned, parameters) | {"clusters": clusters_of}
-    return Result(split, left_out, report | {"funnel": funnel(pool.images, split, left_out)})
+    return Result(split, left_out, report | {"funnel": funnel(pool.images, split, left_out, SPLITS)})
 
 
-def gather(images: pa.Table, clusters: pa.Table, excluded: pa.Table, *, attributes: int | None = None) -> Pool:
-    """Join images with clusters and exclusions, in an order that no listing can change.
-
-    Raises:
-        ArgumentError: more attributes are asked for than there are clusters.
-        CurationError: an image id is there twice.
-    """
-    images = images.select([c for c in ("image_id", "class_name", "path") if c in images.column_names])
-    keys = [(c, "ascending") for c in ("class_name", "path", "image_id") if c in images.column_names]
-    words = [pa.string() if pa.types.is_dictionary(t) else t for t in images.schema.types]
-    images = images.cast(pa.schema(list(zip(images.column_names, words, strict=True)))).sort_by(keys)
-    ids = images["image_id"].to_numpy().astype(np.int64)
-    place = np.full(int(ids.max(initial=-1)) + 1, -1, np.int64)
-    place[ids] = np.arange(len(ids))
-    if (place >= 0).sum() != len(ids):
-        raise CurationError(f"{len(ids):,} images have only {(place >= 0).sum():,} different ids")
-    cluster, attribute = (np.full(len(ids), -1, np.int64) for _ in range(2))
-    where = place[_known(clusters["image_id"].to_numpy(), place)]
-    rows = _known(clusters["image_id"].to_numpy(), place, mask=True)
-    cluster[where] = clusters["cluster"].to_numpy()[rows]
-    attribute[where] = clusters["attribute"].to_numpy()[rows]
-    out, first = np.unique(excluded["image_id"].to_numpy(), return_index=True)
-    there = _known(out, place, mask=True)
-    used = cluster >= 0
-    left_out: list[Reasons] = [(out[there], excluded["reason"].take(first[there]).to_pylist())]
-    used[place[out[there]]] = False
-    left_out.append((np.setdiff1d(ids[~used], out), NOT_CLUSTERED))
-    encoded = images["class_name"].combine_chunks().filter(pa.array(used)).dictionary_encode()
-    cls, names = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
-    cluster, attribute = cluster[used], attribute[used]
-    total = int(attribute.max(initial=-1)) + 1
-    if attributes is not None:
-        attribute, total = _merged(cls, cluster, attributes), attributes
-    return Pool(ids[used], cls, attribute, cluster, names, total, left_out, len(ids))
-
-
-def listed(*groups: Reasons) -> pa.Table:
-    """Images with the reason why they are in no split, schema EXCLUSIONS, in the order of ids."""
-    ids = np.concatenate([np.asarray(g[0], np.int64) for g in groups])
-    reasons = pa.chunked_array(
-        [pa.repeat(r, len(i)) if isinstance(r, str) else pa.array(r, pa.string()) for i, r in groups], pa.string()
-    )
-    order = np.argsort(ids, kind="stable")
-    return pa.table({"image_id": ids[order], "reason": reasons.take(pa.array(order))}).cast(EXCLUSIONS)
-
-
-def split_table(codes: np.ndarray, columns: dict[str, np.ndarray]) -> pa.Table:
-    """A table of the schema SPLIT from split numbers (as in SPLITS) and the other columns."""
-    split = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(SPLITS))
-    arrays = {name: pa.array(values).cast(SPLIT.field(name).type) for name, values in columns.items()}
-    return pa.table({"split": split} | arrays).select(SPLIT.names).cast(SPLIT)
-
-
-def reason_kind(reason: str) -> str:
-    """The part of a reason before its detail: what the funnel counts."""
-    return re.split(r":| of image | \(", reason, maxsplit=1)[0]
-
-
-# -- below: joining, drawing, telling --------------------------------------------------------------------------------
-
-
-def _known(ids: np.ndarray, place: np.ndarray, *, mask: bool = False) -> np.ndarray:
-    """The ids that are images (or which of them are, bool)."""
-    ids = np.asarray(ids, np.int64)
-    there = (ids >= 0) & (ids < len(place))
-    there[there] = place[ids[there]] >= 0
-    return there if mask else ids[there]
-
-
-def _merged(cls: np.ndarray, cluster: np.ndarray, attributes: int) -> np.ndarray:
-    """Attributes anew, by `attribute_of`: clusters of a class are ranked by size, then number."""
-    base = int(cluster.max(initial=0)) + 1
-    keys, inverse, sizes = np.unique(cls * base + cluster, return_inverse=True, return_counts=True)
-    owner = keys // base
-    order = np.lexsort((keys, -sizes, owner))
-    many = np.bincount(owner)
-    most = int(many.max(initial=0))
-    if attributes > most:
-        raise ArgumentError(f"attributes is {attributes}, and no class has more than {most} clusters: ask for fewer")
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(many) - many, many)
-    return attribute_of(rank, many[owner], attributes).astype(np.int64)[inverse]
+# -- below: drawing, telling ------------------------------------------------------------------------------------------
 
 
 def _draw(pool: Pool, planned: Plan, p: Parameters) -> tuple[pa.Table, np.ndarray, dict[str, int]]:
@@ -205,7 +83,7 @@ def _draw(pool: Pool, planned: Plan, p: Parameters) -> tuple[pa.Table, np.ndarra
         "cluster": pool.cluster[rows],
     }
     found = {s: int((t > 0).sum()) for s, t in zip(_CARVING, taken, strict=True)} | {"all": len(sizes)}
-    return split_table(codes[inside], columns), pool.image_id[kept[codes < 0]], found
+    return split_table(codes[inside], SPLITS, columns), pool.image_id[kept[codes < 0]], found
 
 
 def _keys(pool: Pool, planned: Plan, p: Parameters, sizes: np.ndarray) -> np.ndarray:
@@ -247,20 +125,6 @@ def _report(pool: Pool, planned: Plan, p: Parameters) -> dict[str, Any]:
         "class_size": {"asked": planned.asked.tolist(), "had": planned.pool.tolist(), "train": train.sum(1).tolist()},
         "train_cells_without_images": int((train == 0).sum()),
         "train_classes_without_images": int((train.sum(1) == 0).sum()),
-    }
-
-
-def funnel(images: int, split: pa.Table, left_out: pa.Table) -> dict[str, Any]:
-    """Counts that add up: images = left out (by kind of reason) + in splits (by split)."""
-    by_split = {entry["values"]: entry["counts"] for entry in pc.value_counts(split["split"]).to_pylist()}
-    kinds: dict[str, int] = {}
-    for entry in pc.value_counts(left_out["reason"]).to_pylist():
-        kind = reason_kind(entry["values"])
-        kinds[kind] = kinds.get(kind, 0) + entry["counts"]
-    return {
-        "images": images,
-        "left_out": {kind: kinds[kind] for kind in sorted(kinds)},
-        "splits": {name: by_split.get(name, 0) for name in SPLITS},
     }
 
 

@@ -15,10 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from curation.errors import ArgumentError, CurationError
-from curation.splits import glt
+from curation.splits.glt import TO_SPARE
+from curation.splits.inputs import Inputs
 from curation.splits.parameters import Parameters
 from curation.splits.plan import SPLITS
+from curation.splits.pool import gather
 from curation.splits.profiles import imagenet_glt
+from curation.splits.result import Result, funnel, listed, split_table
 
 ATTRIBUTES = 3
 TEST, VAL, WEIGHTS = 20, 10, (7, 2, 1)
@@ -29,7 +32,7 @@ Cells = list[list[np.ndarray]]
 """Items of every attribute of every class, classes by label; the items are row numbers of some list."""
 
 
-def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: Parameters) -> glt.Result:
+def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: Parameters) -> Result:
     """Carve clustered images as the original does, listing classes and files in byte order of their paths.
 
     Args and result are those of `glt.carve`; of the parameters only inter and seed may differ from the published.
@@ -39,7 +42,7 @@ def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: 
         ArgumentError: a parameter that the original has no choice about was changed.
     """
     check_parameters(parameters)
-    pool = glt.gather(images, clusters, excluded)
+    pool = gather(Inputs(images, excluded, clusters=clusters))
     members, order = by_class(pool.cls, pool.cluster, pool.names)
     drawn = draw([members[row] for row in order], [pool.names[row] for row in order], parameters)
     rows = np.concatenate([drawn[name] for name in SPLITS])
@@ -54,17 +57,17 @@ def carve(images: pa.Table, clusters: pa.Table, excluded: pa.Table, parameters: 
         "attribute": attribute,
         "cluster": pool.cluster[rows],
     }
-    split = glt.split_table(codes, columns)
+    split = split_table(codes, SPLITS, columns)
     spare = np.setdiff1d(pool.image_id, columns["image_id"])
-    left_out = glt.listed(*pool.left_out, (spare, glt.TO_SPARE))
+    left_out = listed(*pool.left_out, (spare, TO_SPARE))
     report = {
         "kind": "glt",
         "mode": "legacy",
         "classes": [pool.names[row] for row in order],
         "attributes": ATTRIBUTES,
-        "funnel": glt.funnel(pool.images, split, left_out),
+        "funnel": funnel(pool.images, split, left_out, SPLITS),
     }
-    return glt.Result(split, left_out, report)
+    return Result(split, left_out, report)
 
 
 def check_parameters(parameters: Parameters) -> None:

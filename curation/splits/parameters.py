@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from curation.errors import ArgumentError
 from curation.splits.profiles import PROFILES
+from curation.splits.settings import Settings
 
 PUBLISHED_WEIGHTS = (7.0, 2.0, 1.0)
 PUBLISHED_CLASS_SIZE = 145
@@ -29,12 +29,14 @@ CHOICES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parameters:
+class Parameters(Settings):
     """How a generalised long-tail split is carved. The defaults are those of ImageNet-GLT.
 
     (Tang et al., ECCV 2022, arXiv 2207.09504; repository KaihuaTang/Generalized-Long-Tailed-Benchmarks.pytorch.)
     A cell is one attribute of one class.
     """
+
+    KIND: ClassVar[str] = "glt"
 
     inter: str = "lt"  # classes of train long-tailed or balanced
     mode: str = "default"  # legacy: the published procedure to the letter
@@ -58,34 +60,10 @@ class Parameters:
     thresholds: tuple[float, ...] = (100.0, 20.0)  # head above the first, tail below the second (count)
     custom: Mapping[str, int] = dataclasses.field(default_factory=dict)  # class name: 0, 1 or 2 (custom)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _check_choices(self)
         _check_numbers(self)
         _check_lists(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Parameters:
-        """Parameters from a recipe's JSON or the command line.
-
-        Raises:
-            ArgumentError: a key is unknown, or a value has the wrong type or cannot work; names key and both numbers.
-        """
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        for key in values:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                raise ArgumentError(f"unknown parameter {key!r} of recipe 'glt': {hint}")
-        return cls(**{key: _typed(key, str(known[key].type), value) for key, value in values.items()})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every parameter as JSON has it; `from_dict` reads it back."""
-        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {k: list(v) if isinstance(v, tuple) else dict(v) if k == "custom" else v for k, v in found.items()}
-
-    def replace(self, **changes: Any) -> Parameters:
-        """A copy with some parameters changed, checked again."""
-        return Parameters.from_dict(self.to_dict() | changes)
 
     def attribute_weights(self, attributes: int) -> np.ndarray:
         """Weight of every attribute, float64 (A,); by default 7 falling geometrically to 1, (7, 2, 1) for three.
@@ -146,25 +124,3 @@ def _check_lists(p: Parameters) -> None:
         raise ArgumentError("order is 'given' and class_order names 0 classes: name every class once")
     if any(value not in (0, 1, 2) for value in p.custom.values()):
         raise ArgumentError(f"custom says {sorted(set(p.custom.values()))}: use 0 (head), 1 (medium) or 2 (tail)")
-
-
-def _typed(key: str, annotation: str, value: Any) -> Any:
-    """The value as the field has it, so that 20 passes for 20.0 but '20' and true do not."""
-    if value is None and annotation.endswith("| None"):
-        return None
-    kind = annotation.removesuffix(" | None")
-    number = isinstance(value, int | float) and not isinstance(value, bool) and value == value
-    if kind == "str" and isinstance(value, str):
-        return value
-    if kind == "int" and number and value == int(value if math.isfinite(value) else 0):
-        return int(value)
-    if kind == "float" and number:
-        return float(value)
-    if kind.startswith("tuple") and isinstance(value, Sequence) and not isinstance(value, str):
-        inner = "str" if "str" in kind else "float"
-        return tuple(_typed(f"{key}[{i}]", inner, entry) for i, entry in enumerate(value))
-    if kind.startswith("Mapping") and isinstance(value, Mapping):
-        return {str(name): _typed(f"{key}[{name}]", "int", entry) for name, entry in value.items()}
-    wanted = {"str": "a text", "int": "a whole number", "float": "a number"}.get(kind, "a list")
-    wanted = "a table of class names" if kind.startswith("Mapping") else wanted
-    raise ArgumentError(f"{key} is {value!r} ({type(value).__name__}), and must be {wanted}")

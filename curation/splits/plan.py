@@ -5,7 +5,6 @@ Counts are integers (C, A): images of every attribute of every class, classes in
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from curation.errors import ArgumentError, CurationError
 from curation.splits.apportion import apportion
 from curation.splits.cells import Cells, as_asked, class_ok, needs, pool_of, shrunk
 from curation.splits.parameters import Parameters
+from curation.splits.random_keys import random_keys
 
 SPLITS = ("train", "val", "test_lt", "test_bl", "test_bbl")
 
@@ -192,12 +192,6 @@ def class_order(sizes: np.ndarray, parameters: Parameters, names: Sequence[str] 
         place = {name: i for i, name in enumerate(parameters.class_order)}
         return np.argsort([place[name] for name in names], kind="stable")
     return np.arange(len(sizes))
-
-
-def random_keys(count: int, seed: int, *what: object) -> np.ndarray:
-    """Random uint64 (count,) that depend on the seed and the words alone: raw PCG64, the same with every NumPy."""
-    words = hashlib.sha256("\0".join(map(str, (seed, *what))).encode()).digest()
-    return np.random.PCG64(int.from_bytes(words, "big")).random_raw(count)
 
 
 # -- checks and policies ---------------------------------------------------------------------------------------------

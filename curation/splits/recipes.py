@@ -1,69 +1,59 @@
 """Recipes: a split as a small JSON document, made from a workspace's tables and stored beside the split.
 
-A split is a folder `splits/<name>/`: recipe.json and report.json; images.parquet, clusters.parquet and
-excluded.parquet (what it was made from, with labels and people's decisions as they stood); left_out.parquet and
-split.parquet. It is written under a temporary name and put into place whole.
+A split is a folder `splits/<name>/`: recipe.json and report.json; the tables that it was made from (images.parquet and
+the others of `inputs.Inputs`, with labels and people's decisions as they stood); left_out.parquet and split.parquet.
+It is written under a temporary name and put into place whole. Saving under a name that is taken makes the next
+revision, `<name>.r2` and so on: nothing is ever overwritten.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import curation
-from curation import derived, files
+from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.exclusions import EXCLUSIONS, exclusions
-from curation.splits import glt, legacy
-from curation.splits.digests import digest
-from curation.splits.parameters import Parameters
-from curation.splits.plan import suggest
+from curation.splits import glt_kind, inputs
+from curation.splits.inputs import IMAGE_COLUMNS, Inputs
+from curation.splits.kind import Kind
+from curation.splits.result import Result
+from curation.splits.settings import is_list
 from curation.workspace import Workspace
 
-# What a split takes of the images table. Kept with it, since a label may be corrected later.
-IMAGE_COLUMNS = ("image_id", "root", "path", "class_name")
-RELABELLED = "class changed since clustering: cluster again"
+__all__ = ["IMAGE_COLUMNS", "Inputs", "RECIPES", "load", "make", "parse_settings", "run"]
+
+RECIPES: dict[str, Kind] = {kind.name: kind for kind in (glt_kind.KIND,)}
+_REVISION = re.compile(r"(?P<name>.+)\.r(?P<revision>[1-9][0-9]{0,5})")
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Tables that a recipe is run on: images (IMAGE_COLUMNS), clusters (CLUSTERS), excluded (EXCLUSIONS)."""
+def kind_of(name: Any) -> Kind:
+    """A kind of recipe by name.
 
-    images: pa.Table
-    clusters: pa.Table
-    excluded: pa.Table
-
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of the content of each table."""
-        return {name: digest(table) for name, table in vars(self).items()}
+    Raises:
+        ArgumentError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise ArgumentError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}, or give a file")
+    return RECIPES[name]
 
 
-def run(recipe: Mapping[str, Any], inputs: Inputs) -> glt.Result:
+def run(recipe: Mapping[str, Any], tables: Inputs) -> Result:
     """Run a recipe: a pure function of its parameters and inputs.
 
     Raises:
         ArgumentError: unknown kind or parameter.
         CurationError: the inputs are others than the recipe's, or the split cannot be carved.
     """
-    kind = _kind(recipe.get("kind"))
-    check_inputs(recipe, inputs)
-    return kind.carve(inputs, recipe.get("parameters", {}))
-
-
-def check_inputs(recipe: Mapping[str, Any], inputs: Inputs) -> None:
-    """Raises CurationError when the inputs are not those that the recipe was made from."""
-    found, wanted = inputs.digests(), recipe.get("inputs", {})
-    for name in found:
-        if name in wanted and wanted[name] != found[name]:
-            raise CurationError(
-                f"the {name} have SHA-256 {found[name][:12]}…, and the recipe was made from {wanted[name][:12]}…: "
-                "they have changed since; make the split again under a new name"
-            )
+    kind = kind_of(recipe.get("kind"))
+    inputs.check(recipe, tables)
+    return kind.carve(tables, kind.settings.from_dict(recipe.get("parameters", {})))
 
 
 def make(
@@ -76,49 +66,53 @@ def make(
     until: int | None = None,
     duplicates: str = "decided",
 ) -> dict[str, Any]:
-    """Make a split of a workspace and store it under `name`.
+    """Make a split of a workspace and store it under `name`, or as the next revision of that name.
 
     Args:
-        workspace: with images and clusters.
+        workspace: with images, and clusters where the recipe takes them.
         recipe: its kind.
-        name: of the split; names are never used twice.
+        name: of the split.
         clusters: which; may be left out when there is one.
         parameters: of the recipe, as JSON has them; `"fit": true` sets the sizes that fit the data.
         until: take people's decisions only to this position of the ledger.
-        duplicates: as for `exclusions`.
+        duplicates: as for `inputs.gather`.
 
     Returns:
-        name, images, images by split, left_out by kind of reason, set_aside (0: to leave out is a split's purpose).
+        name, recipe, images, images by split, left_out by kind of reason, classes, set_aside (0: to leave out is a
+        split's purpose).
 
     Raises:
-        ArgumentError: a name that is taken or cannot be, an unknown recipe, parameter or clusters.
+        ArgumentError: a name that cannot be, an unknown recipe, parameter or clusters.
         CurationError: too few images; nothing is written.
     """
-    _free(workspace, files.check_name(name, "the name of the split"))
+    free_name(workspace, files.check_name(name, "the name of the split"))
     given = dict(parameters or {})
     fit = given.pop("fit", False)
-    typed = _kind(recipe).typed(given)
+    kind = kind_of(recipe)
+    typed = kind.settings.from_dict(given)
     position = workspace.ledger.position() if until is None else until
-    chosen = choose_clusters(workspace, clusters)
-    inputs = gather(workspace, chosen, until=position, duplicates=duplicates)
+    chosen = choose_clusters(workspace, clusters) if kind.clustered else None
+    tables = gather(workspace, kind, typed, clusters=chosen, until=position, duplicates=duplicates)
     if fit:
-        typed = _kind(recipe).fitted(inputs, typed)
+        typed = kind.fitted(tables, typed)
     document = {
         "kind": recipe,
         "name": name,
-        "parameters": typed,
-        "inputs": inputs.digests() | {"rows": len(inputs.images)},
+        "revision": 1,
+        "parameters": files.without_folders(typed.to_dict()),
+        "inputs": tables.digests() | {"rows": len(tables.images)},
         "clusters": chosen,
         "duplicates": duplicates,
         "ledger_position": position,
-        "made_from": provenance(workspace, chosen),
+        "made_from": provenance(workspace, chosen, getattr(typed, "features", None)),
         "tool": {"name": "curation", "version": curation.__version__},
     }
-    result = run(document, inputs)
-    _store(workspace, name, document, inputs, result)
+    document = {key: value for key, value in document.items() if value not in (None, {})}
+    result = run(document, tables)
+    stored = _store(workspace, name, document, tables, result)
     counts = result.report["funnel"]
     return {
-        "name": name,
+        "name": stored,
         "recipe": recipe,
         "images": counts["images"],
         "splits": counts["splits"],
@@ -128,24 +122,34 @@ def make(
     }
 
 
-def gather(workspace: Workspace, clusters: str, *, until: int | None = None, duplicates: str = "decided") -> Inputs:
-    """The tables that a split of the workspace is made from, with people's decisions up to a position.
+def gather(
+    workspace: Workspace,
+    kind: Kind,
+    settings: Any,
+    *,
+    clusters: str | None = None,
+    until: int | None = None,
+    duplicates: str = "decided",
+) -> Inputs:
+    """All tables that a recipe of this kind takes, from a workspace; see `inputs.gather`."""
+    found = inputs.gather(workspace, clusters=clusters, until=until, duplicates=duplicates)
+    return replace(found, **kind.tables(workspace, settings, found))
 
-    Broken and vanished images count as excluded, with their reason; so do those whose class is another than that in
-    which they were clustered, since their attribute is one of the other class.
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A recipe from a JSON file: recipe.json of a split, the manifest of an export, or one of a person's own.
+
+    Raises:
+        CurationError: the file has no recipe; names the key.
     """
-    images = workspace.images([*IMAGE_COLUMNS, "status", "reason"])
-    decided = exclusions(workspace, duplicates=duplicates, until=until)
-    table = derived.clusters(workspace, clusters, until=until)
-    reasons = dict.fromkeys(derived.relabelled(images, table).tolist(), RELABELLED)
-    reasons.update(zip(*(decided[c].to_pylist() for c in EXCLUSIONS.names), strict=True))
-    unusable = images.filter(pc.not_equal(images["status"].cast(pa.string()), "ok"))
-    for row in unusable.select(["image_id", "status", "reason"]).to_pylist():
-        detail = f": {row['reason']}" if row["reason"] else ""
-        reasons[row["image_id"]] = f"{row['status']}{detail}"
-    ids = sorted(reasons)
-    excluded = pa.table({"image_id": ids, "reason": [reasons[i] for i in ids]}, schema=EXCLUSIONS)
-    return Inputs(images.select(IMAGE_COLUMNS), table, excluded)
+    content = files.read_json(path)
+    if isinstance(content, dict) and isinstance(content.get("recipe"), dict):
+        content = content["recipe"]
+    for key, wanted in (("kind", str), ("parameters", dict)):
+        if not isinstance(content, dict) or not isinstance(content.get(key, {} if wanted is dict else None), wanted):
+            raise CurationError(f"{path} is no recipe: key {key!r} is missing or not a {wanted.__name__}")
+    kind_of(content["kind"]).settings.from_dict({k: v for k, v in content.get("parameters", {}).items() if k != "fit"})
+    return content
 
 
 def choose_clusters(workspace: Workspace, name: str | None) -> str:
@@ -173,19 +177,10 @@ def load(workspace: Workspace, name: str) -> tuple[dict[str, Any], pa.Table, dic
     return files.read_json(folder / "recipe.json"), table, files.read_json(folder / "report.json")
 
 
-def stored_inputs(workspace: Workspace, name: str, recipe: Mapping[str, Any]) -> Inputs:
-    """The tables that a stored split was made from; images and labels that came later are not among them."""
-    folder = workspace.path / "splits" / name
-    clusters, excluded = (files.read_table(folder / f"{kind}.parquet") for kind in ("clusters", "excluded"))
-    if (folder / "images.parquet").is_file():
-        images = files.read_table(folder / "images.parquet")
-    else:  # stored before splits kept it
-        images = workspace.images(IMAGE_COLUMNS).slice(0, int(recipe["inputs"]["rows"]))
-    return Inputs(images, clusters, excluded)
-
-
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+def parse_settings(settings: Sequence[str], kind: Kind = glt_kind.KIND) -> dict[str, Any]:
     """`["per_cell=20", "weights=7,2,1"]` as parameters: JSON where it is JSON, lists by comma, else text.
+
+    A list may also be the name of a text file with an entry a line; empty lines do not count.
 
     Raises:
         ArgumentError: an entry is not key=value, or a key is there twice.
@@ -194,85 +189,93 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     for entry in settings:
         key, equals, text = (part.strip() for part in entry.partition("="))
         if not equals or not key:
-            raise ArgumentError(f"--set {entry!r} is not key=value, such as per_cell=20")
+            raise ArgumentError(f"--set {entry!r} is not key=value, such as seed=25")
         if key in found:
             raise ArgumentError(f"--set says {key} twice: {found[key]!r} and {text!r}")
-        listed = key in ("weights", "fractions", "thresholds", "class_order") and not text.startswith("[")
-        of_list = str if key == "class_order" else _value
-        found[key] = [of_list(part.strip()) for part in text.split(",")] if listed else _value(text)
+        found[key] = _listed(kind, key, text) if is_list(kind.settings, key) else _value(text)
     return found
 
 
-def provenance(workspace: Workspace, clusters: str) -> dict[str, Any]:
-    """What the clusters were made with: their settings and those of their features, without personal paths."""
-    path = workspace.path / "clusters" / f"{clusters}.json"
-    of_clusters = files.read_json(path) if path.is_file() else {}
-    settings = {k: v for k, v in of_clusters.items() if isinstance(v, str | int | float | bool)}
-    found = {"clusters": files.without_folders(settings)}
-    features = workspace.path / "features" / str(of_clusters.get("features", "")) / "recipe.json"
-    if of_clusters.get("features") and features.is_file():
-        found["features"] = files.without_folders(files.read_json(features))
+def provenance(workspace: Workspace, clusters: str | None, features: str | None = None) -> dict[str, Any]:
+    """What clusters and features were made with, without personal paths."""
+    found: dict[str, Any] = {}
+    if clusters is not None:
+        path = workspace.path / "clusters" / f"{clusters}.json"
+        of_clusters = files.read_json(path) if path.is_file() else {}
+        settings = {k: v for k, v in of_clusters.items() if isinstance(v, str | int | float | bool)}
+        found["clusters"] = files.without_folders(settings)
+        features = of_clusters.get("features", features)
+    recipe = workspace.path / "features" / str(features or "") / "recipe.json"
+    if features and recipe.is_file():
+        found["features"] = files.without_folders(files.read_json(recipe))
     return found
 
 
-# -- below: kinds, files, digests ------------------------------------------------------------------------------------
+# -- below: names and files ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of recipe: `typed` checks parameters and fills in defaults, `fitted` fits them to the inputs, `carve`
-    makes the split."""
-
-    typed: Callable[[Mapping[str, Any]], dict[str, Any]]
-    fitted: Callable[[Inputs, Mapping[str, Any]], dict[str, Any]]
-    carve: Callable[[Inputs, Mapping[str, Any]], glt.Result]
+def revision_of(name: str) -> tuple[str, int]:
+    """The name that a stored split was saved under, and which revision it is."""
+    found = _REVISION.fullmatch(name)
+    return (found["name"], int(found["revision"])) if found else (name, 1)
 
 
-def _glt_typed(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    typed = Parameters.from_dict(parameters)
-    if typed.mode == "legacy":
-        legacy.check_parameters(typed)
-    return typed.to_dict()
+def revisions(workspace: Workspace, name: str) -> list[str]:
+    """The stored splits that were saved under one name, oldest first."""
+    mine = [other for other in workspace.split_names() if revision_of(other)[0] == revision_of(name)[0]]
+    return sorted(mine, key=lambda other: revision_of(other)[1])
 
 
-def _glt_fitted(inputs: Inputs, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    typed = Parameters.from_dict(parameters)
-    pool = glt.gather(inputs.images, inputs.clusters, inputs.excluded, attributes=typed.attributes)
-    return suggest(pool.counts(), typed).to_dict()
+def free_name(workspace: Workspace, name: str) -> str:
+    """Where a split saved under `name` goes: `name`, or its next revision.
+
+    Raises:
+        ArgumentError: the name is that of a revision, or differs from another's only in letter case.
+    """
+    if revision_of(name)[0] != name:
+        raise ArgumentError(f"{name!r} names a revision: save under {revision_of(name)[0]!r}, and it gets the next one")
+    other = next((o for o in workspace.split_names() if o.casefold() == name.casefold() and o != name), None)
+    if other is not None:
+        raise ArgumentError(
+            f"there is a split {other!r}, and {name!r} differs only in letter case: choose another name"
+        )
+    there = revisions(workspace, name)
+    return f"{name}.r{revision_of(there[-1])[1] + 1}" if there else name
 
 
-def _glt_carve(inputs: Inputs, parameters: Mapping[str, Any]) -> glt.Result:
-    typed = Parameters.from_dict(parameters)
-    carve = legacy.carve if typed.mode == "legacy" else glt.carve
-    return carve(inputs.images, inputs.clusters, inputs.excluded, typed)
+class _Taken(Exception):
+    """Somebody else has saved a split in this place a moment ago."""
 
 
-RECIPES = {"glt": Kind(_glt_typed, _glt_fitted, _glt_carve)}
+def _store(workspace: Workspace, name: str, recipe: dict[str, Any], tables: Inputs, result: Result) -> str:
+    def still_free(folder: Path) -> None:
+        if (folder / "split.parquet").is_file():
+            raise _Taken
+
+    while True:
+        place = free_name(workspace, name)
+        try:
+            with files.replacing_folder(workspace.path / "splits" / place, check=still_free) as part:
+                document = recipe | {"name": place, "revision": revision_of(place)[1]}
+                files.write_json(part / "recipe.json", document)
+                files.write_json(part / "report.json", result.report)
+                for kind, table in tables.tables().items():
+                    files.write_table(part / f"{kind}.parquet", table)
+                files.write_table(part / "left_out.parquet", result.left_out)
+                files.write_table(part / "split.parquet", result.split)
+        except _Taken:
+            continue
+        return place
 
 
-def _kind(name: Any) -> Kind:
-    if name not in RECIPES:
-        raise ArgumentError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
-    return RECIPES[name]
-
-
-def _free(workspace: Workspace, name: str) -> None:
-    taken = {other.casefold() for other in workspace.split_names()}
-    if name.casefold() in taken:
-        free = next(n for i in range(2, len(taken) + 3) if (n := f"{name}-{i}").casefold() not in taken)
-        raise ArgumentError(f"there is a split {name!r} already, and splits are never overwritten: name it {free!r}")
-
-
-def _store(workspace: Workspace, name: str, recipe: dict[str, Any], inputs: Inputs, result: glt.Result) -> None:
-    folder = workspace.path / "splits" / name
-    # Two people may save one name at the same time: the first to be done has it.
-    with files.replacing_folder(folder, check=lambda _: _free(workspace, name)) as part:
-        files.write_json(part / "recipe.json", recipe)
-        files.write_json(part / "report.json", result.report)
-        for kind, table in vars(inputs).items():
-            files.write_table(part / f"{kind}.parquet", table)
-        files.write_table(part / "left_out.parquet", result.left_out)
-        files.write_table(part / "split.parquet", result.split)
+def _listed(kind: Kind, key: str, text: str) -> Any:
+    if text.startswith("["):
+        return _value(text)
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 1 and Path(text).is_file():
+        parts = [line.strip() for line in Path(text).read_text(encoding="utf-8").splitlines() if line.strip()]
+    texts = is_list(kind.settings, key, of="str")
+    return [part for part in parts if part] if texts else [_value(part) for part in parts]
 
 
 def _value(text: str) -> Any:

@@ -1,0 +1,300 @@
+"""What a split by class would contain, from the counts of images alone: for every recipe without attributes.
+
+Arrays are in the order of labels; S splits, L labels, C classes that have images, U source splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from curation.errors import ArgumentError, CurationError
+from curation.splits.apportion import apportion
+from curation.splits.inputs import Inputs
+from curation.splits.pool import Pool
+from curation.splits.random_keys import random_keys
+from curation.splits.settings import MOST, Settings, Share, check_share, option
+
+ORDERS = {"name": "byte order of names", "size": "largest class first", "given": "as listed in classes"}
+POLICIES = {
+    "error": "refuse, and say what is short",
+    "shrink": "take what there is",
+    "drop_class": "leave the class out",
+}
+RULES = {"count": "by training images", "rank": "by rank of the class"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carving(Settings):
+    """Parameters of every recipe that carves train, val and test out of the images of each class."""
+
+    classes: tuple[str, ...] = option((), "Classes", "Only these, by name or WNID; all when empty", rare=True)
+    val: Share = option(0.1, "Val", "A share of each class, images a class, or source:NAME")
+    test: Share = option(0.1, "Test", "A share of each class, images a class, or source:NAME")
+    pool: str = option("", "Draw from source split", "Empty: all that no split takes whole", rare=True)
+    order: str = option("name", "Order of labels", choices=tuple(ORDERS), rare=True)
+    policy: str = option("error", "A class too small", choices=tuple(POLICIES))
+    least: int = option(1, "Training images a class, at least", least=0, most=MOST, rare=True)
+    frequency: str = option("count", "Head, medium, tail", choices=tuple(RULES), rare=True)
+    thresholds: tuple[float, ...] = option((100.0, 20.0), "Head above, tail below (images)", rare=True)
+    fractions: tuple[float, ...] = option((0.40, 0.85), "Medium and tail begin at (share of classes)", rare=True)
+    seed: int = option(25, "Seed", "Every random draw comes from it", least=0, rare=True)
+
+    def check(self) -> None:
+        for key in ("val", "test"):
+            check_share(key, getattr(self, key))
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            raise ArgumentError(
+                f"classes lists {twice[0]!r} {self.classes.count(twice[0])} times: list every class once"
+            )
+        if self.order == "given" and not self.classes:
+            raise ArgumentError("order is 'given' and classes lists 0: list the classes in the order of labels")
+        shares = [v for v in (self.val, self.test) if isinstance(v, float) and v < 1]
+        if sum(shares) >= 1:
+            raise ArgumentError(f"val and test are {self.val} and {self.test}: together they must be below 1")
+        for key in ("fractions", "thresholds"):
+            if len(getattr(self, key)) != 2:
+                raise ArgumentError(f"{key} has {len(getattr(self, key))} entries, and must have 2")
+        if not 0 <= self.fractions[0] <= self.fractions[1] <= 1:
+            raise ArgumentError(f"fractions are {list(self.fractions)}: they must rise from 0 to 1")
+        if self.thresholds[0] < self.thresholds[1] - 1:
+            raise ArgumentError(f"thresholds are {list(self.thresholds)}: the first must not be below the second")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Images that there are: `available` int64 (C, U), `names` of classes and `sources` in byte order.
+
+    `base`: images of every class (C,) in each split of a given split, of those that may still be used; `wanted`: class
+    sizes (C,) to match, -1 where none is told.
+    """
+
+    names: list[str]
+    sources: list[str]
+    available: np.ndarray
+    base: Mapping[str, np.ndarray] = field(default_factory=dict)
+    wanted: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, pool: Pool, inputs: Inputs) -> Counts:
+        """Count a pool, and what the tables `base` and `histogram` say of its classes."""
+        base: dict[str, np.ndarray] = {}
+        if inputs.base is not None:
+            base = {
+                name: np.bincount(pool.cls[np.isin(pool.image_id, ids)], minlength=len(pool.names))
+                for name, ids in base_ids(inputs.base).items()
+            }
+        wanted = None
+        if inputs.histogram is not None:
+            told = dict(zip(*(inputs.histogram[c].to_pylist() for c in ("class_name", "images")), strict=True))
+            wanted = np.array([told.get(name, -1) for name in pool.names], np.int64)
+        return cls(pool.names, pool.sources, pool.by_source(), base, wanted)
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A class that a split has too few images of."""
+
+    class_name: str
+    split: str
+    wanted: int
+    has: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClassPlan:
+    """Sizes by split and class.
+
+    - `splits`: names, in the order of the split table; `carving`: the same in the order in which they take images.
+    - `order` int64 (L,): row of the counts that became label 0, 1, …; `counts`, `asked` int64 (S, L).
+    - `available` int64 (L,): images of the class in the pool and in source splits that are taken whole.
+    - `pool`: source splits that images are drawn from; `whole`: source split of each split that takes all of one.
+    - `frequency` int8 (L,): 0 head, 1 medium, 2 tail; `dropped` int64: rows that are too small;
+      `unwanted` int64: rows that were not asked for.
+    """
+
+    splits: tuple[str, ...]
+    carving: tuple[str, ...]
+    order: np.ndarray
+    counts: np.ndarray
+    asked: np.ndarray
+    available: np.ndarray
+    pool: tuple[str, ...]
+    whole: Mapping[str, str]
+    frequency: np.ndarray
+    shortfalls: list[Shortfall]
+    dropped: np.ndarray
+    unwanted: np.ndarray
+
+    def of(self, split: str) -> np.ndarray:
+        """Counts of one split, int64 (L,); zeros when there is no such split."""
+        return self.counts[self.splits.index(split)] if split in self.splits else np.zeros(len(self.order), np.int64)
+
+
+Train = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Training images wanted of every label from (room, order), int64 (L,) each: room is what val and test leave."""
+
+
+def allot(
+    counts: Counts, p: Carving, *, train: Train | None = None, first: Sequence[str] = ("test", "val")
+) -> ClassPlan:
+    """Sizes of train, val and test for every class.
+
+    Args:
+        counts: of the images that may be used.
+        p: parameters.
+        train: training images wanted; all that val and test leave when None.
+        first: splits that take their images before the others.
+
+    Raises:
+        ArgumentError: unknown classes or source split.
+        CurationError: a class is too small and the policy is `error`; names the worst with both numbers.
+    """
+    order = label_order(counts, p)
+    whole = {s: v[7:] for s in ("val", "test") if isinstance(v := getattr(p, s), str)}
+    pool = _pool(counts, p, whole)
+    inside = counts.available[:, [counts.sources.index(s) for s in pool]].sum(1)
+    dropped = np.empty(0, np.int64)
+    while True:
+        has = inside[order]
+        asked = np.zeros((3, len(order)), np.int64)
+        for row, split in ((1, "val"), (2, "test")):
+            asked[row] = share(getattr(p, split), has)
+        room = np.maximum(0, has - asked[1] - asked[2])
+        asked[0] = room if train is None else train(room, order)
+        got = _fit(asked, has, p.least)
+        least = asked[0] if p.policy == "error" and train is not None else np.minimum(asked[0], p.least)
+        short = (got[1:] < asked[1:]).any(0) | (got[0] < np.maximum(least, p.least))
+        if p.policy != "drop_class" or not short.any():
+            break
+        dropped, order = np.r_[dropped, order[short]], order[~short]
+    if not len(order):
+        raise CurationError(f"all of {len(counts.names):,} classes are too small: lower val and test, or the policy")
+    for row, split in ((1, "val"), (2, "test")):
+        if split in whole:
+            got[row] = asked[row] = counts.available[order, counts.sources.index(whole[split])]
+    shortfalls = _shortfalls(counts, order, asked, got, has)
+    if p.policy == "error" and short.any():
+        raise CurationError(told(shortfalls))
+    splits = tuple(s for s in ("train", "val", "test") if s == "train" or getattr(p, s) not in (None, 0))
+    keep = [("train", "val", "test").index(s) for s in splits]
+    return ClassPlan(
+        splits=splits,
+        carving=(*(s for s in first if s in splits), *(s for s in splits if s not in first)),
+        order=order,
+        counts=got[keep],
+        asked=asked[keep],
+        available=has + sum(counts.available[order, counts.sources.index(s)] for s in set(whole.values())),
+        pool=pool,
+        whole=whole,
+        frequency=frequency(got[0], p),
+        shortfalls=shortfalls,
+        dropped=np.sort(dropped),
+        unwanted=np.setdiff1d(np.arange(len(counts.names)), np.r_[order, dropped]),
+    )
+
+
+def label_order(counts: Counts, p: Carving) -> np.ndarray:
+    """Rows of the counts in the order of labels, int64 (L,).
+
+    Raises:
+        ArgumentError: a class that has no images is asked for.
+    """
+    rows = np.arange(len(counts.names))
+    if p.classes:
+        place = {name: i for i, name in enumerate(counts.names)}
+        missing = [name for name in p.classes if name not in place]
+        if missing:
+            raise ArgumentError(
+                f"{len(missing):,} of {len(p.classes):,} classes have no images that may be used, such as "
+                f"{missing[0]!r}: take them off the list"
+            )
+        rows = np.array([place[name] for name in p.classes], np.int64)
+    if p.order == "size":
+        rows = np.sort(rows)
+        return rows[np.argsort(-counts.available[rows].sum(1), kind="stable")]
+    return rows if p.order == "given" else np.sort(rows)
+
+
+def share(value: Share, has: np.ndarray) -> np.ndarray:
+    """Images that a share is of classes with `has` images, int64 (L,); of a source split none, as it is taken whole."""
+    if value is None or isinstance(value, str):
+        return np.zeros(len(has), np.int64)
+    if value < 1:
+        return np.floor(has * value + 0.5).astype(np.int64)
+    return np.full(len(has), int(value), np.int64)
+
+
+def frequency(train: np.ndarray, p: Carving) -> np.ndarray:
+    """Head (0), medium (1) or tail (2) of every label by its training images, int8 (L,).
+
+    By count: head above the first threshold, tail below the second ((100, 20): Kang et al., ICLR 2020). By rank: of
+    the classes by falling size, equal ones in the order of labels (Tang et al., ECCV 2022).
+    """
+    if p.frequency == "count":
+        return ((train <= p.thresholds[0]).astype(np.int8) + (train < p.thresholds[1])).astype(np.int8)
+    rank = np.empty(len(train), np.int64)
+    rank[np.argsort(-train, kind="stable")] = np.arange(len(train))
+    cuts = np.floor(np.array(p.fractions) * len(train) + 0.5)
+    return np.searchsorted(cuts, rank, side="right").astype(np.int8)
+
+
+def told(shortfalls: Sequence[Shortfall]) -> str:
+    """The worst shortfalls in words, and what would help."""
+    worst = sorted(shortfalls, key=lambda s: s.has - s.wanted)
+    lines = [f"class {s.class_name!r} has {s.has:,} for {s.split} and needs {s.wanted:,}" for s in worst[:5]]
+    classes = len({s.class_name for s in shortfalls})
+    more = f"; and {len(worst) - 5:,} more" if len(worst) > 5 else ""
+    return (
+        f"{classes:,} classes have too few images: {'; '.join(lines)}{more}. Ask for fewer, or set policy=shrink or "
+        "drop_class"
+    )
+
+
+def base_ids(base: Any) -> dict[str, np.ndarray]:
+    """Image ids of every split of a table BASE, ascending."""
+    words = base["split"].unify_dictionaries().combine_chunks()
+    ids, codes = base["image_id"].to_numpy(), words.indices.to_numpy()
+    return {name: np.sort(ids[codes == i]) for i, name in enumerate(words.dictionary.to_pylist())}
+
+
+def random_order(count: int, seed: int, *what: object) -> np.ndarray:
+    """A permutation, int64 (count,), that depends on the seed and the words alone."""
+    return np.argsort(random_keys(count, seed, *what), kind="stable")
+
+
+# -- below: fitting --------------------------------------------------------------------------------------------------
+
+
+def _pool(counts: Counts, p: Carving, whole: Mapping[str, str]) -> tuple[str, ...]:
+    asked = [*whole.values(), *([p.pool] if p.pool else [])]
+    for source in asked:
+        if source not in counts.sources:
+            there = ", ".join(s for s in counts.sources if s) or "none"
+            raise ArgumentError(f"there is no source split {source!r} among {len(counts.sources)}: there is {there}")
+    if p.pool:
+        return (p.pool,)
+    return tuple(s for s in counts.sources if s not in whole.values())
+
+
+def _fit(asked: np.ndarray, has: np.ndarray, least: int) -> np.ndarray:
+    """What there is of what was asked, int64 (3, L): the least of train, then val and test alike, then train."""
+    train = np.minimum(np.minimum(asked[0], least), has)
+    tests = apportion(np.minimum(asked[1:].sum(0), has - train), asked[1:].T, asked[1:].T).T
+    return np.stack([np.minimum(asked[0], has - tests.sum(0)), *tests])
+
+
+def _shortfalls(
+    counts: Counts, order: np.ndarray, asked: np.ndarray, got: np.ndarray, has: np.ndarray
+) -> list[Shortfall]:
+    found = []
+    for split, label in np.argwhere(got < asked).tolist():
+        reason = f"the class has {has[label]:,} images to draw from"
+        name, numbers = counts.names[order[label]], (int(asked[split, label]), int(got[split, label]))
+        found.append(Shortfall(name, ("train", "val", "test")[split], *numbers, reason))
+    return found
