@@ -114,13 +114,7 @@ def read(folder: Path, recipe: Mapping[str, Any]) -> Inputs:
 
 def stored(workspace: Workspace, name: str, recipe: Mapping[str, Any]) -> Inputs:
     """The tables that a stored split was made from; images and labels that came later are not among them."""
-    folder = workspace.path / "splits" / name
-    if (folder / "images.parquet").is_file():
-        return read(folder, recipe)
-    # Stored before splits kept their images.
-    tables = {kind: files.read_table(folder / f"{kind}.parquet") for kind in ("clusters", "excluded")}
-    columns = [c for c in IMAGE_COLUMNS if c != "source_split"]
-    return Inputs(workspace.images(columns).slice(0, int(recipe["inputs"]["rows"])), **tables)
+    return read(workspace.path / "splits" / name, recipe)
 
 
 def _groups(workspace: Workspace, until: int | None) -> tuple[pa.Table, dict[int, str]]:
@@ -131,4 +125,4 @@ def _groups(workspace: Workspace, until: int | None) -> tuple[pa.Table, dict[int
     leaked = own[outside.loc[own.index]]
     own = own[~outside.loc[own.index]].sort_values("image_id")
     columns = {"image_id": own["image_id"].to_numpy(), "group": own["component"].to_numpy()}
-    return pa.table(columns, names=None).cast(GROUPS), dict(zip(leaked["image_id"], leaked["reason"], strict=True))
+    return pa.table(columns).cast(GROUPS), dict(zip(leaked["image_id"], leaked["reason"], strict=True))

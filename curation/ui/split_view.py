@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from curation import files
-from curation.splits.glt import reason_kind
+from curation.splits.result import reason_kind
 from curation.splits.statistics import statistics
 from curation.ui import charts, frame, tables
 from curation.ui.components.gallery import gallery

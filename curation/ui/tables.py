@@ -10,7 +10,7 @@ import streamlit as st
 
 from curation import derived, exclusions, files, references
 from curation.duplicates import found
-from curation.splits import recipes
+from curation.splits import inputs as split_inputs
 from curation.survivors import bursts, frequencies
 from curation.workspace import Workspace
 
@@ -130,7 +130,7 @@ def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarr
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _cells(_workspace: Workspace, key: str, name: str, made: str) -> tuple[list[str], np.ndarray, int]:
-    inputs = recipes.gather(_workspace, name)
+    inputs = split_inputs.gather(_workspace, clusters=name)
     table = inputs.clusters
     kept = ~np.isin(table["image_id"].to_numpy(), inputs.excluded["image_id"].to_numpy())
     words = table["class_name"].unify_dictionaries().combine_chunks()

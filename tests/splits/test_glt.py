@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import EXCLUSIONS
 from curation.splits import glt
+from curation.splits.inputs import Inputs
 from curation.splits.parameters import Parameters
 from curation.splits.plan import SPLITS, Infeasible, plan
+from curation.splits.pool import NOT_CLUSTERED, gather
 from curation.workspace import CLUSTERS, SPLIT
 
 SMALL = Parameters(per_cell=4, val_per_cell=2, profile="exp", imbalance=3)
@@ -60,7 +62,7 @@ def test_every_image_is_in_a_split_or_listed():
     assert sorted(seen) == sorted(images["image_id"].to_pylist())
     funnel = result.report["funnel"]
     assert funnel["left_out"]["excluded by ann"] == funnel["left_out"]["near duplicate"] == 1
-    assert funnel["left_out"][glt.NOT_CLUSTERED] == 5
+    assert funnel["left_out"][NOT_CLUSTERED] == 5
     assert funnel["images"] == sum(funnel["left_out"].values()) + sum(funnel["splits"].values())
     assert result.left_out["image_id"].to_pylist() == sorted(result.left_out["image_id"].to_pylist())
 
@@ -174,7 +176,7 @@ def test_carving_realises_the_plan_whatever_the_listing(sizes, p, shuffle):
         result = glt.carve(images, clusters, excluded(), p)
     except (Infeasible, CurationError):
         return
-    pool = glt.gather(images, clusters, excluded())
+    pool = gather(Inputs(images, excluded(), clusters=clusters))
     found = counts_of(result, pool.attributes)
     assert (found == plan(pool.counts(), p, names=pool.names).counts).all()
     ids = result.split["image_id"].to_pylist()

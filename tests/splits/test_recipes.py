@@ -9,8 +9,9 @@ from curation import files
 from curation.clusters import kmeans
 from curation.errors import ArgumentError, CurationError
 from curation.ledger import Event
-from curation.splits import glt, recipes
+from curation.splits import inputs, recipes
 from curation.splits.digests import digest
+from curation.splits.result import reason_kind
 from curation.workspace import IMAGES, SPLIT
 
 
@@ -52,22 +53,27 @@ def test_a_split_and_all_that_it_was_made_from(workspace):
 def test_a_recipe_is_a_pure_function_of_its_inputs(workspace):
     recipes.make(workspace, name="one", parameters=clustered.FIT)
     recipe, table, _ = recipes.load(workspace, "one")
-    again = recipes.run(recipe, recipes.stored_inputs(workspace, "one", recipe))
+    again = recipes.run(recipe, inputs.stored(workspace, "one", recipe))
     assert again.split.equals(table)
-    changed = recipes.stored_inputs(workspace, "one", recipe)
-    changed = recipes.Inputs(changed.images, changed.clusters.slice(1), changed.excluded)
+    changed = inputs.stored(workspace, "one", recipe)
+    changed = recipes.Inputs(changed.images, changed.excluded, clusters=changed.clusters.slice(1))
     with pytest.raises(CurationError, match=r"the clusters have SHA-256 .* they have changed since"):
         recipes.run(recipe, changed)
 
 
-def test_a_name_is_never_used_twice(workspace):
+def test_saving_again_makes_a_revision_and_overwrites_nothing(workspace):
     recipes.make(workspace, name="one", parameters=clustered.FIT)
     before = files.sha256_file(workspace.path / "splits" / "one" / "split.parquet")
-    with pytest.raises(ArgumentError, match=r"there is a split 'one' already.*name it 'one-2'"):
-        recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 1})
-    with pytest.raises(ArgumentError, match="name it 'One-2'"):
-        recipes.make(workspace, name="One", parameters=clustered.FIT)
+    assert recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 1})["name"] == "one.r2"
+    assert recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 2})["name"] == "one.r3"
+    recipe, _, _ = recipes.load(workspace, "one.r3")
+    assert (recipe["name"], recipe["revision"], recipe["parameters"]["seed"]) == ("one.r3", 3, 2)
+    assert recipes.revisions(workspace, "one.r2") == ["one", "one.r2", "one.r3"]
     assert files.sha256_file(workspace.path / "splits" / "one" / "split.parquet") == before
+    with pytest.raises(ArgumentError, match=r"'one\.r2' names a revision: save under 'one'"):
+        recipes.make(workspace, name="one.r2", parameters=clustered.FIT)
+    with pytest.raises(ArgumentError, match="'One' differs only in letter case"):
+        recipes.make(workspace, name="One", parameters=clustered.FIT)
 
 
 def relabel(workspace, ids, name):
@@ -84,16 +90,9 @@ def test_a_split_is_still_that_of_its_day_when_a_label_was_corrected(workspace):
     recipes.make(workspace, name="one", parameters=clustered.FIT)
     recipe, table, _ = recipes.load(workspace, "one")
     relabel(workspace, [100], "ant")
-    inputs = recipes.stored_inputs(workspace, "one", recipe)
-    assert recipes.run(recipe, inputs).split.equals(table)
-    assert inputs.images["class_name"][100].as_py() == "bee"
-
-
-def test_a_split_that_was_stored_without_its_images_is_read(workspace):
-    recipes.make(workspace, name="one", parameters=clustered.FIT)
-    (workspace.path / "splits" / "one" / "images.parquet").unlink()
-    recipe, table, _ = recipes.load(workspace, "one")
-    assert recipes.run(recipe, recipes.stored_inputs(workspace, "one", recipe)).split.equals(table)
+    kept = inputs.stored(workspace, "one", recipe)
+    assert recipes.run(recipe, kept).split.equals(table)
+    assert kept.images["class_name"][100].as_py() == "bee"
 
 
 def test_images_whose_class_changed_since_clustering_are_left_out(workspace):
@@ -112,23 +111,7 @@ def test_images_whose_class_changed_since_clustering_are_left_out(workspace):
     assert "class changed since clustering" not in again["left_out"]
 
 
-def test_of_two_people_who_save_one_name_the_first_has_it(workspace, monkeypatch):
-    """The second began before the first was done, and took other parameters."""
-    run = recipes.run
-
-    def meanwhile(*arguments):
-        monkeypatch.setattr(recipes, "run", run)
-        recipes.make(workspace, name="one", parameters=clustered.FIT)
-        return run(*arguments)
-
-    monkeypatch.setattr(recipes, "run", meanwhile)
-    with pytest.raises(ArgumentError, match=r"there is a split 'one' already, and splits are never overwritten"):
-        recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 1})
-    assert recipes.load(workspace, "one")[0]["parameters"]["seed"] == 25
-    assert [p.name for p in (workspace.path / "splits").iterdir()] == ["one"]
-
-
-def test_of_two_people_who_write_at_the_same_time_the_first_has_the_name(workspace, monkeypatch):
+def test_of_two_people_who_save_under_one_name_at_the_same_time_both_keep_theirs(workspace, monkeypatch):
     write = files.write_table
 
     def meanwhile(path, table, **options):
@@ -138,11 +121,12 @@ def test_of_two_people_who_write_at_the_same_time_the_first_has_the_name(workspa
         write(path, table, **options)
 
     monkeypatch.setattr(files, "write_table", meanwhile)
-    with pytest.raises(ArgumentError, match=r"splits are never overwritten: name it 'one-2'"):
-        recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 1})
-    recipe, table, _ = recipes.load(workspace, "one")
-    assert recipes.run(recipe, recipes.stored_inputs(workspace, "one", recipe)).split.equals(table)
-    assert [p.name for p in (workspace.path / "splits").iterdir()] == ["one"]
+    assert recipes.make(workspace, name="one", parameters=clustered.FIT | {"seed": 1})["name"] == "one.r2"
+    for name, seed in (("one", 25), ("one.r2", 1)):
+        recipe, table, _ = recipes.load(workspace, name)
+        assert (recipe["name"], recipe["parameters"]["seed"]) == (name, seed)
+        assert recipes.run(recipe, inputs.stored(workspace, name, recipe)).split.equals(table)
+    assert sorted(p.name for p in (workspace.path / "splits").iterdir()) == ["one", "one.r2"]
 
 
 def test_a_split_that_is_being_written_is_not_listed(workspace):
@@ -257,5 +241,5 @@ def test_a_digest_is_of_content_alone():
 
 
 def test_left_out_reasons_are_counted_by_kind():
-    assert glt.reason_kind("near duplicate of image 12 (decided by rule)") == "near duplicate"
-    assert glt.reason_kind("broken: truncated at byte 2") == "broken"
+    assert reason_kind("near duplicate of image 12 (decided by rule)") == "near duplicate"
+    assert reason_kind("broken: truncated at byte 2") == "broken"
