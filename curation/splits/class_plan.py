@@ -35,12 +35,16 @@ class Carving(Settings):
     val: Share = option(0.1, "Val", "A share of each class, images a class, or source:NAME")
     test: Share = option(0.1, "Test", "A share of each class, images a class, or source:NAME")
     pool: str = option("", "Draw from source split", "Empty: all that no split takes whole", rare=True)
-    order: str = option("name", "Order of labels", choices=tuple(ORDERS), rare=True)
-    policy: str = option("error", "A class too small", choices=tuple(POLICIES))
+    order: str = option("name", "Order of labels", choices=ORDERS, rare=True)
+    policy: str = option("error", "A class too small", choices=POLICIES)
     least: int = option(1, "Training images a class, at least", least=0, most=MOST, rare=True)
-    frequency: str = option("count", "Head, medium, tail", choices=tuple(RULES), rare=True)
-    thresholds: tuple[float, ...] = option((100.0, 20.0), "Head above, tail below (images)", rare=True)
-    fractions: tuple[float, ...] = option((0.40, 0.85), "Medium and tail begin at (share of classes)", rare=True)
+    frequency: str = option("count", "Head, medium, tail", choices=RULES, rare=True)
+    thresholds: tuple[float, ...] = option(
+        (100.0, 20.0), "Head above, tail below (images)", rare=True, when={"frequency": ["count"]}
+    )
+    fractions: tuple[float, ...] = option(
+        (0.40, 0.85), "Medium and tail begin at (share of classes)", rare=True, when={"frequency": ["rank"]}
+    )
     seed: int = option(25, "Seed", "Every random draw comes from it", least=0, rare=True)
 
     def check(self) -> None:
@@ -106,6 +110,14 @@ class Shortfall:
     reason: str
 
 
+class TooFew(CurationError):
+    """Classes with too few images, under the policy `error`; `plan` is what there would be."""
+
+    def __init__(self, plan: ClassPlan) -> None:
+        super().__init__(told(plan.shortfalls))
+        self.plan = plan
+
+
 @dataclass(frozen=True)
 class ClassPlan:
     """Sizes by split and class.
@@ -153,7 +165,7 @@ def allot(
 
     Raises:
         ArgumentError: unknown classes or source split.
-        CurationError: a class is too small and the policy is `error`; names the worst with both numbers.
+        TooFew: a class is too small and the policy is `error`; names the worst with both numbers.
     """
     order = label_order(counts, p)
     whole = {s: v[7:] for s in ("val", "test") if isinstance(v := getattr(p, s), str)}
@@ -179,11 +191,9 @@ def allot(
         if split in whole:
             got[row] = asked[row] = counts.available[order, counts.sources.index(whole[split])]
     shortfalls = _shortfalls(counts, order, asked, got, has)
-    if p.policy == "error" and short.any():
-        raise CurationError(told(shortfalls))
     splits = tuple(s for s in ("train", "val", "test") if s == "train" or getattr(p, s) not in (None, 0))
     keep = [("train", "val", "test").index(s) for s in splits]
-    return ClassPlan(
+    planned = ClassPlan(
         splits=splits,
         carving=(*(s for s in first if s in splits), *(s for s in splits if s not in first)),
         order=order,
@@ -197,6 +207,9 @@ def allot(
         dropped=np.sort(dropped),
         unwanted=np.setdiff1d(np.arange(len(counts.names)), np.r_[order, dropped]),
     )
+    if p.policy == "error" and short.any():
+        raise TooFew(planned)
+    return planned
 
 
 def label_order(counts: Counts, p: Carving) -> np.ndarray:

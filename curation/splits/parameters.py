@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +11,20 @@ import numpy as np
 
 from curation.errors import ArgumentError
 from curation.splits.profiles import PROFILES
-from curation.splits.settings import Settings
+from curation.splits.settings import MOST, Settings, option
 
 PUBLISHED_WEIGHTS = (7.0, 2.0, 1.0)
 PUBLISHED_CLASS_SIZE = 145
 
-CHOICES = {
-    "inter": ("lt", "bl"),
-    "mode": ("default", "legacy"),
-    "profile": PROFILES,
-    "order": ("size", "name", "random", "given"),
-    "policy": ("error", "shrink", "drop_class", "relax_class_balance"),
-    "iid": ("stratified", "uniform"),
-    "frequency": ("rank", "count", "custom"),
+POLICIES = {
+    "error": "refuse, and say what is short",
+    "shrink": "give it smaller test and val cells",
+    "drop_class": "leave the class out",
+    "relax_class_balance": "let its tests be smaller",
 }
+ORDERS = {"size": "largest first", "name": "by name", "random": "random", "given": "as given"}
+RULES = {"rank": "by rank of the class", "count": "by training images", "custom": "as told"}
+_SHAPED = ("pareto", "exp", "step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,30 +37,70 @@ class Parameters(Settings):
 
     KIND: ClassVar[str] = "glt"
 
-    inter: str = "lt"  # classes of train long-tailed or balanced
-    mode: str = "default"  # legacy: the published procedure to the letter
-    seed: int = 25
-    attributes: int | None = None  # merge clusters anew into so many; as they stand in the clusters when None
-    weights: tuple[float, ...] | None = None  # of attributes inside a class; (7, 2, 1) for three
-    per_cell: int = 20  # Test-GBL images of a cell; Test-CBL and Test-GLT have as many a class in all
-    val_per_cell: int = 10  # a class's Val images are this times the attributes
-    cap: float = 0.25  # the most of a cell that Test-GBL may take
-    profile: str = "imagenet-glt"  # class sizes of train, Val and Test-GLT together, before these are drawn (lt)
-    imbalance: float = 100.0  # of the profiles pareto, exp and step
-    power: float = 6.0  # of the profile pareto
-    class_size: int | None = None  # bl: the most images a class has for train and Val, 145; lt: see `profiles.sizes`
-    order: str = "size"  # of classes in the profile, which is that of labels
-    class_order: tuple[str, ...] = ()  # the order `given`
-    policy: str = "error"  # what happens to a class with a cell too small
-    min_train_per_class: int = 1
-    iid: str = "stratified"  # Test-GLT and Val of lt: by cell, or a uniform draw from the pool
-    frequency: str = "rank"  # head, medium, tail by rank of label, by training images, or as told
-    fractions: tuple[float, ...] = (0.40, 0.85)  # of classes: where medium and tail begin (rank)
-    thresholds: tuple[float, ...] = (100.0, 20.0)  # head above the first, tail below the second (count)
-    custom: Mapping[str, int] = dataclasses.field(default_factory=dict)  # class name: 0, 1 or 2 (custom)
+    inter: str = option("lt", "Classes of train", choices={"lt": "long-tailed", "bl": "balanced"})
+    per_cell: int = option(20, "Test images a cell", "A cell is one attribute of one class", least=1, most=MOST)
+    val_per_cell: int = option(10, "Val images a cell", "A class has as many times its attributes", least=0, most=MOST)
+    profile: str = option(
+        "imagenet-glt", "Class sizes", "Of train, Val and Test-GLT together", choices=PROFILES, when={"inter": ["lt"]}
+    )
+    imbalance: float = option(
+        100.0,
+        "Imbalance factor",
+        "Largest class over the smallest",
+        least=1,
+        when={"inter": ["lt"], "profile": _SHAPED},
+    )
+    power: float = option(6.0, "Power of the Pareto law", when={"inter": ["lt"], "profile": ["pareto"]})
+    class_size: int | None = option(
+        None, "Images a class", "At most, for train and val", least=1, most=MOST, when={"inter": ["bl"]}
+    )  # lt: see `profiles.sizes`; bl: 145 when None
+    policy: str = option("error", "A class too small", choices=POLICIES)
+    attributes: int | None = option(
+        None, "Attributes", "Merge clusters anew into so many; empty: as clustered", least=1, most=MOST, rare=True
+    )
+    weights: tuple[float, ...] | None = option(
+        None, "Weights of attributes", "Inside a class; 7, 2, 1 for three", rare=True
+    )
+    cap: float = option(0.25, "Test-GBL takes at most", "Share of a cell", rare=True)
+    order: str = option(
+        "size",
+        "Order of classes",
+        choices=ORDERS,
+        rare=True,
+    )
+    class_order: tuple[str, ...] = option((), "Classes in order", when={"order": ["given"]}, rare=True)
+    min_train_per_class: int = option(1, "Training images a class, at least", least=0, most=MOST, rare=True)
+    iid: str = option(
+        "stratified",
+        "Val and Test-GLT drawn",
+        "Stratified: by cell; uniform: from all classes alike, as published",
+        choices=("stratified", "uniform"),
+        when={"inter": ["lt"]},
+        rare=True,
+    )
+    frequency: str = option(
+        "rank",
+        "Head, medium, tail",
+        choices=RULES,
+        rare=True,
+    )
+    fractions: tuple[float, ...] = option(
+        (0.40, 0.85), "Medium and tail begin at", "Shares of the classes", when={"frequency": ["rank"]}, rare=True
+    )
+    thresholds: tuple[float, ...] = option(
+        (100.0, 20.0), "Head above, tail below", "Training images", when={"frequency": ["count"]}, rare=True
+    )
+    custom: Mapping[str, int] = option({}, help="Class name: 0, 1 or 2 (head, medium, tail)")
+    seed: int = option(25, "Seed", "Every random draw comes from it", least=0, rare=True)
+    mode: str = option(
+        "default",
+        "Procedure",
+        "As published: its sizes and its defects, to the letter",
+        choices={"default": "corrected", "legacy": "as published"},
+        rare=True,
+    )
 
     def check(self) -> None:
-        _check_choices(self)
         _check_numbers(self)
         _check_lists(self)
 
@@ -83,22 +122,7 @@ class Parameters(Settings):
         return np.array(self.weights)
 
 
-def _check_choices(p: Parameters) -> None:
-    for key, allowed in CHOICES.items():
-        if getattr(p, key) not in allowed:
-            raise ArgumentError(f"{key} is {getattr(p, key)!r}: choose one of {', '.join(allowed)}")
-
-
 def _check_numbers(p: Parameters) -> None:
-    for key, least in (("per_cell", 1), ("val_per_cell", 0), ("min_train_per_class", 0), ("imbalance", 1), ("seed", 0)):
-        if not getattr(p, key) >= least or math.isinf(getattr(p, key)):
-            raise ArgumentError(f"{key} is {getattr(p, key)}, and must be at least {least}")
-    for key in ("attributes", "class_size"):
-        if getattr(p, key) is not None and getattr(p, key) < 1:
-            raise ArgumentError(f"{key} is {getattr(p, key)}, and must be at least 1")
-    for key in ("per_cell", "val_per_cell", "min_train_per_class", "class_size", "attributes"):
-        if (getattr(p, key) or 0) > 1_000_000:
-            raise ArgumentError(f"{key} is {getattr(p, key):,}, and may be 1,000,000 at most")
     if not 0 < p.cap <= 1:
         raise ArgumentError(f"cap is {p.cap}, and must be above 0 and at most 1")
     if not 0 < p.power < math.inf:

@@ -30,9 +30,10 @@ def option(
     label: str = "",
     help: str = "",
     *,
-    choices: Sequence[str] = (),
+    choices: Sequence[str] | Mapping[str, str] = (),
     least: float | None = None,
     most: float | None = None,
+    when: Mapping[str, Sequence[Any]] | None = None,
     rare: bool = False,
     reads: bool = False,
 ) -> Any:
@@ -42,13 +43,15 @@ def option(
         default: its value unless told; a dict or list is copied for every recipe.
         label: what a page calls it; the page leaves it out when ''.
         help: one line on what it does.
-        choices: the values that a text may have.
+        choices: the values that a text may have, or these and what a page calls them.
         least, most: bounds of a number, both included.
+        when: other parameters, and values of theirs for which this one counts.
         rare: shown under *More*.
         reads: the recipe's input tables depend on it.
     """
-    known = {"label": label, "help": help, "choices": tuple(choices), "least": least, "most": most}
-    known |= {"rare": rare, "reads": reads}
+    words = dict(choices) if isinstance(choices, Mapping) else {choice: choice for choice in choices}
+    known = {"label": label, "help": help, "choices": words, "least": least, "most": most}
+    known |= {"when": dict(when or {}), "rare": rare, "reads": reads}
     if isinstance(default, dict | list):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=known)
     return dataclasses.field(default=default, metadata=known)
@@ -92,6 +95,11 @@ class Settings:
     def replace(self, **changes: Any) -> Self:
         """A copy with some parameters changed, checked again."""
         return type(self).from_dict(self.to_dict() | changes)
+
+    def counts(self, key: str) -> bool:
+        """Whether a parameter has a say, the others being as they are."""
+        when = next(field.metadata.get("when", {}) for field in dataclasses.fields(self) if field.name == key)
+        return all(getattr(self, other) in values for other, values in when.items())
 
     def changed(self) -> dict[str, Any]:
         """The parameters that are not as by default."""
