@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from curation import cli_duplicates, console
+from curation import cli_duplicates, cli_splits, console
 from curation.console import Folder, JobId, Json, Reviewer, Seed, Workers, finish, run_stage
 from curation.engine import Progress
 from curation.errors import ArgumentError
-from curation.files import check_name
 from curation.workspace import Workspace
 
 app = typer.Typer(
@@ -23,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_duplicates.app)
+app.add_typer(cli_splits.app)
 
 Backend = Annotated[str, typer.Option(help="Where shards run: processes or ray.")]
 
@@ -148,120 +148,6 @@ def map_(
     from curation.clusters.maps import project
 
     run_stage(folder, job, as_json, project, features=features, method=method, class_name=class_name, seed=seed)
-
-
-@app.command()
-def split(
-    folder: Folder,
-    name: Annotated[str, typer.Option(help="Name of the new split.")],
-    recipe: Annotated[str, typer.Option(help="Kind of recipe.")] = "glt",
-    inter: Annotated[str, typer.Option(help="Classes long-tailed (lt) or balanced (bl).")] = "lt",
-    mode: Annotated[str, typer.Option(help="default, or legacy for the published procedure.")] = "default",
-    clusters: Annotated[str | None, typer.Option(help="Name of a clustering; the only one.")] = None,
-    seed: Seed = 25,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any parameter.")] = None,
-    job: JobId = None,
-    as_json: Json = False,
-) -> None:
-    """Carve a split by a recipe; what was left out is listed with its reason."""
-    from curation.splits.recipes import make, parse_settings
-
-    parameters = {"inter": inter, "mode": mode, "seed": seed} | parse_settings(settings or [])
-
-    def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
-        progress(0, 1, "carving a split")
-        return make(workspace, recipe=recipe, name=name, clusters=clusters, parameters=parameters)
-
-    run_stage(folder, job, as_json, stage)
-
-
-@app.command()
-def export(
-    folder: Folder,
-    splits: Annotated[list[str], typer.Argument(metavar="SPLIT", help="Name of a split, or of several.")],
-    formats: Annotated[
-        list[str],
-        typer.Option("--format", help="glt-json, csv, parquet, imagenet-lt-txt or folder; may be given several times."),
-    ],
-    out: Annotated[Path | None, typer.Option(help="Where to; exports/SPLIT in the workspace by default.")] = None,
-    copy: Annotated[
-        bool, typer.Option("--copy", help="Copy pictures into the folder format instead of links.")
-    ] = False,
-    absolute: Annotated[
-        bool, typer.Option("--absolute", help="Absolute paths, as the published loader wants.")
-    ] = False,
-    pictures_in_zip: Annotated[
-        bool, typer.Option("--pictures-in-zip", help="Pack the pictures of the folder format too.")
-    ] = False,
-    job: JobId = None,
-    as_json: Json = False,
-) -> None:
-    """Write a split as annotation files, with a manifest that can rebuild and verify them."""
-    from curation.export import export as write
-
-    def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
-        options = {"link": "copy" if copy else "link", "absolute": absolute, "pictures_in_zip": pictures_in_zip}
-        several = len(splits) > 1
-        made = [
-            write(
-                workspace,
-                split,
-                formats=formats,
-                out=out / split if out and several else out,
-                progress=progress,
-                **options,
-            )
-            for split in splits
-        ]
-        return {"exports": made, "set_aside": sum(m["set_aside"] for m in made)} if several else made[0]
-
-    run_stage(folder, job, as_json, stage)
-
-
-@app.command()
-def rebuild(
-    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="manifest.json of an export.")],
-    out: Annotated[Path | None, typer.Option(help="Keep the rebuilt files here.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Make an export's files again from its manifest and verify their hashes."""
-    from curation.export import rebuild as again
-
-    finish(again(manifest, out=out), as_json)
-
-
-@app.command()
-def verify(
-    folder: Folder,
-    name: Annotated[str, typer.Argument(metavar="EXPORT", help="Name of an export of the workspace.")],
-    job: JobId = None,
-    as_json: Json = False,
-) -> None:
-    """Rebuild an export of a workspace and verify its hashes."""
-    from curation.export import rebuild as again
-
-    def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
-        progress(0, 1, "rebuilding")
-        path = workspace.path / "exports" / check_name(name, "export") / "manifest.json"
-        found = again(path)
-        return {"export": name, "files": len(found["files"]), "made": path.stat().st_mtime_ns}
-
-    run_stage(folder, job, as_json, stage)
-
-
-@app.command("glt-carve")
-def glt_carve(
-    table: Annotated[Path, typer.Argument(metavar="TABLE.json", help="{class: {cluster: [paths]}}")],
-    out: Annotated[Path, typer.Option(help="Folder for the two JSON files.")],
-    mode: Annotated[str, typer.Option(help="legacy or default.")] = "legacy",
-    seed: Seed = 25,
-    profile: Annotated[str, typer.Option(help="Class sizes of the long-tailed file.")] = "imagenet-glt",
-    as_json: Json = False,
-) -> None:
-    """Carve a cluster table into both ImageNet-GLT annotation files."""
-    from curation.splits.carve_table import glt_carve as stage
-
-    finish(stage(table, out=out, mode=mode, seed=seed, profile=profile), as_json)
 
 
 @app.command()

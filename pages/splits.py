@@ -1,17 +1,18 @@
-"""Design a generalised long-tail split while its histograms move; see what is in a saved one."""
+"""Design a split while its histograms move; see what is in a saved one, and compare it with others."""
 
 import streamlit as st
 
+from curation.splits import recipes
 from curation.ui import frame, split_design, split_view
 
 NEW = "New split"
 
 workspace = frame.current()
-frame.title("Splits", "Carve train, val and tests; see before saving what each would contain")
-if not workspace.cluster_names():
-    frame.empty("No clusters yet", "Attributes come from clusters inside each class.", "clusters", "Cluster")
+frame.title("Splits", "Design a split; see before saving what it would contain")
+if not workspace.images_path.is_file():
+    frame.empty("No images yet", "A split is made of images that were read in.", "images", "Read pictures in")
 
-names = workspace.split_names()
+names = sorted(workspace.split_names(), key=recipes.revision_of)
 with st.sidebar:
     if st.session_state.get("split_wanted") in names:  # saved a moment ago: show it
         st.session_state["split"] = st.session_state.pop("split_wanted")

@@ -60,6 +60,8 @@ class Carving(Settings):
         shares = [v for v in (self.val, self.test) if isinstance(v, float) and v < 1]
         if sum(shares) >= 1:
             raise ArgumentError(f"val and test are {self.val} and {self.test}: together they must be below 1")
+        if isinstance(self.val, str) and self.val == self.test:
+            raise ArgumentError(f"val and test are both {self.val!r}: one source split cannot be two splits")
         for key in ("fractions", "thresholds"):
             if len(getattr(self, key)) != 2:
                 raise ArgumentError(f"{key} has {len(getattr(self, key))} entries, and must have 2")
@@ -150,10 +152,17 @@ class ClassPlan:
 
 Train = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Training images wanted of every label from (room, order), int64 (L,) each: room is what val and test leave."""
+Sizes = Callable[[np.ndarray], np.ndarray]
+"""Images wanted of train, val and test, int64 (3, L), from those that every label has to draw from, int64 (L,)."""
 
 
 def allot(
-    counts: Counts, p: Carving, *, train: Train | None = None, first: Sequence[str] = ("test", "val")
+    counts: Counts,
+    p: Carving,
+    *,
+    train: Train | None = None,
+    sizes: Sizes | None = None,
+    first: Sequence[str] = ("test", "val"),
 ) -> ClassPlan:
     """Sizes of train, val and test for every class.
 
@@ -161,6 +170,8 @@ def allot(
         counts: of the images that may be used.
         p: parameters.
         train: training images wanted; all that val and test leave when None.
+        sizes: instead of `train`: images wanted of all three, whatever val and test say; a class that has fewer is too
+            small.
         first: splits that take their images before the others.
 
     Raises:
@@ -174,24 +185,24 @@ def allot(
     dropped = np.empty(0, np.int64)
     while True:
         has = inside[order]
-        asked = np.zeros((3, len(order)), np.int64)
-        for row, split in ((1, "val"), (2, "test")):
-            asked[row] = share(getattr(p, split), has)
-        room = np.maximum(0, has - asked[1] - asked[2])
-        asked[0] = room if train is None else train(room, order)
+        asked = _wanted(p, has, order, train) if sizes is None else sizes(has)
         got = _fit(asked, has, p.least)
-        least = asked[0] if p.policy == "error" and train is not None else np.minimum(asked[0], p.least)
-        short = (got[1:] < asked[1:]).any(0) | (got[0] < np.maximum(least, p.least))
+        strict = sizes is not None or (p.policy == "error" and train is not None)
+        least = np.maximum(asked[0] if strict else 0, p.least)
+        short = (got[1:] < asked[1:]).any(0) | (got[0] < least)
         if p.policy != "drop_class" or not short.any():
             break
         dropped, order = np.r_[dropped, order[short]], order[~short]
     if not len(order):
-        raise CurationError(f"all of {len(counts.names):,} classes are too small: lower val and test, or the policy")
+        raise CurationError(_nothing(counts))
     for row, split in ((1, "val"), (2, "test")):
         if split in whole:
             got[row] = asked[row] = counts.available[order, counts.sources.index(whole[split])]
-    shortfalls = _shortfalls(counts, order, asked, got, has)
-    splits = tuple(s for s in ("train", "val", "test") if s == "train" or getattr(p, s) not in (None, 0))
+    refused = p.policy == "error" and short.any()
+    needed = np.vstack([np.maximum(asked[0], p.least), asked[1:]]) if refused else asked
+    shortfalls = _shortfalls(counts, order, needed, got, has)
+    used = {s for s, images in zip(("val", "test"), asked[1:], strict=True) if images.any()}
+    splits = tuple(s for s in ("train", "val", "test") if s == "train" or s in used or getattr(p, s) not in (None, 0))
     keep = [("train", "val", "test").index(s) for s in splits]
     planned = ClassPlan(
         splits=splits,
@@ -207,7 +218,7 @@ def allot(
         dropped=np.sort(dropped),
         unwanted=np.setdiff1d(np.arange(len(counts.names)), np.r_[order, dropped]),
     )
-    if p.policy == "error" and short.any():
+    if refused:
         raise TooFew(planned)
     return planned
 
@@ -290,9 +301,23 @@ def _pool(counts: Counts, p: Carving, whole: Mapping[str, str]) -> tuple[str, ..
         if source not in counts.sources:
             there = ", ".join(s for s in counts.sources if s) or "none"
             raise ArgumentError(f"there is no source split {source!r} among {len(counts.sources)}: there is {there}")
+    if p.pool in whole.values():
+        raise ArgumentError(f"pool is {p.pool!r}, and a split takes all of it: draw from another source split")
     if p.pool:
         return (p.pool,)
     return tuple(s for s in counts.sources if s not in whole.values())
+
+
+def _wanted(p: Carving, has: np.ndarray, order: np.ndarray, train: Train | None) -> np.ndarray:
+    val, test = share(p.val, has), share(p.test, has)
+    room = np.maximum(0, has - val - test)
+    return np.stack([np.maximum(room, p.least) if train is None else train(room, order), val, test])
+
+
+def _nothing(counts: Counts) -> str:
+    if not counts.names:
+        return "0 images may be used: all are excluded, broken or gone"
+    return f"all of {len(counts.names):,} classes are too small: ask for fewer images a class, or set policy=shrink"
 
 
 def _fit(asked: np.ndarray, has: np.ndarray, least: int) -> np.ndarray:

@@ -31,7 +31,7 @@ class Kind:
     - `settings`: the class of its parameters.
     - `carve`: makes the split; a pure function of inputs and parameters.
     - `plan`: split sizes from counts alone, for previews; None for kinds with previews of their own.
-    - `clustered`: whether it takes clusters.
+    - `clustered`: whether it takes clusters; `counted`: whether its plan counts what `tables` makes.
     - `tables`: makes its other input tables (by name of `Inputs`' fields) from a workspace, or from files and splits
       that its parameters name; the inputs so far tell which images are excluded.
     - `fitted`: parameters that fit the data.
@@ -44,5 +44,6 @@ class Kind:
     carve: Callable[[Inputs, Any], Result]
     plan: Callable[[Counts, Any], ClassPlan] | None = None
     clustered: bool = False
+    counted: bool = False
     tables: Callable[[Workspace, Any, Inputs], Mapping[str, pa.Table]] = _nothing
     fitted: Callable[[Inputs, Any], Any] = _as_it_is

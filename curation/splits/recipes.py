@@ -23,6 +23,7 @@ from curation.errors import ArgumentError, CurationError
 from curation.splits import glt_kind, inputs
 from curation.splits.inputs import IMAGE_COLUMNS, Inputs
 from curation.splits.kind import Kind
+from curation.splits.presets import PRESETS
 from curation.splits.result import Result
 from curation.splits.settings import is_list
 from curation.workspace import Workspace
@@ -59,36 +60,39 @@ def run(recipe: Mapping[str, Any], tables: Inputs) -> Result:
 def make(
     workspace: Workspace,
     *,
-    recipe: str = "glt",
+    recipe: str | Mapping[str, Any] = "glt",
     name: str,
     clusters: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     until: int | None = None,
-    duplicates: str = "decided",
+    duplicates: str | None = None,
 ) -> dict[str, Any]:
     """Make a split of a workspace and store it under `name`, or as the next revision of that name.
 
     Args:
         workspace: with images, and clusters where the recipe takes them.
-        recipe: its kind.
+        recipe: its kind, or a document with kind, parameters, clusters and duplicates.
         name: of the split.
-        clusters: which; may be left out when there is one.
-        parameters: of the recipe, as JSON has them; `"fit": true` sets the sizes that fit the data.
+        clusters: which; may be left out when there is one, or when the recipe names them.
+        parameters: of the recipe, as JSON has them, over those of its document; `"fit": true` sets sizes that fit.
         until: take people's decisions only to this position of the ledger.
-        duplicates: as for `inputs.gather`.
+        duplicates: as for `inputs.gather`; the recipe's, or `decided`, when None.
 
     Returns:
         name, recipe, images, images by split, left_out by kind of reason, classes, set_aside (0: to leave out is a
-        split's purpose).
+        split's purpose), other_inputs (tables that are not those that the document was made from).
 
     Raises:
         ArgumentError: a name that cannot be, an unknown recipe, parameter or clusters.
         CurationError: too few images; nothing is written.
     """
     free_name(workspace, files.check_name(name, "the name of the split"))
-    given = dict(parameters or {})
+    asked = {"kind": recipe} if isinstance(recipe, str) else dict(recipe)
+    given = {**asked.get("parameters", {}), **(parameters or {})}
     fit = given.pop("fit", False)
-    kind = kind_of(recipe)
+    kind = kind_of(asked["kind"])
+    duplicates = duplicates or asked.get("duplicates", "decided")
+    clusters = clusters or (asked.get("clusters") if asked.get("clusters") in workspace.cluster_names() else None)
     typed = kind.settings.from_dict(given)
     position = workspace.ledger.position() if until is None else until
     chosen = choose_clusters(workspace, clusters) if kind.clustered else None
@@ -96,7 +100,7 @@ def make(
     if fit:
         typed = kind.fitted(tables, typed)
     document = {
-        "kind": recipe,
+        "kind": kind.name,
         "name": name,
         "revision": 1,
         "parameters": files.without_folders(typed.to_dict()),
@@ -113,11 +117,12 @@ def make(
     counts = result.report["funnel"]
     return {
         "name": stored,
-        "recipe": recipe,
+        "recipe": kind.name,
         "images": counts["images"],
         "splits": counts["splits"],
         "left_out": counts["left_out"],
         "classes": len(result.report["classes"]),
+        "other_inputs": [n for n, d in asked.get("inputs", {}).items() if document["inputs"].get(n) != d],
         "set_aside": 0,
     }
 
@@ -136,20 +141,61 @@ def gather(
     return replace(found, **kind.tables(workspace, settings, found))
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """A recipe from a JSON file: recipe.json of a split, the manifest of an export, or one of a person's own.
+def document(recipe: str) -> dict[str, Any]:
+    """A recipe by its kind, by the name of a published preset, or from a JSON file.
 
     Raises:
-        CurationError: the file has no recipe; names the key.
+        ArgumentError: there is none of that name.
+        CurationError: the file holds no recipe; names the key.
     """
-    content = files.read_json(path)
+    if recipe in RECIPES:
+        return {"kind": recipe, "parameters": {}}
+    if recipe in PRESETS:
+        return {"kind": PRESETS[recipe].recipe, "parameters": dict(PRESETS[recipe].parameters)}
+    if Path(recipe).suffix == ".json":
+        return checked(files.read_json(recipe), recipe)
+    known = ", ".join([*RECIPES, *PRESETS])
+    raise ArgumentError(f"unknown recipe {recipe!r}: choose one of {known}, or give a JSON file")
+
+
+def checked(content: Any, what: str) -> dict[str, Any]:
+    """A recipe from JSON: recipe.json of a split, the manifest of an export, or one of a person's own.
+
+    Raises:
+        ArgumentError: an unknown kind or parameter.
+        CurationError: it is no recipe; names the key.
+    """
     if isinstance(content, dict) and isinstance(content.get("recipe"), dict):
         content = content["recipe"]
-    for key, wanted in (("kind", str), ("parameters", dict)):
-        if not isinstance(content, dict) or not isinstance(content.get(key, {} if wanted is dict else None), wanted):
-            raise CurationError(f"{path} is no recipe: key {key!r} is missing or not a {wanted.__name__}")
-    kind_of(content["kind"]).settings.from_dict({k: v for k, v in content.get("parameters", {}).items() if k != "fit"})
+    if not isinstance(content, dict):
+        raise CurationError(
+            f"{what} holds a {type(content).__name__}, and a recipe is an object with kind and parameters"
+        )
+    for key, wanted in (("kind", str), ("parameters", dict), ("inputs", dict)):
+        if not isinstance(content.get(key, {} if wanted is dict else None), wanted):
+            raise CurationError(f"{what} is no recipe: key {key!r} is missing or not a {wanted.__name__}")
+    parameters = {key: value for key, value in content.get("parameters", {}).items() if key != "fit"}
+    kind_of(content["kind"]).settings.from_dict(parameters)
     return content
+
+
+def listing(workspace: Workspace) -> list[dict[str, Any]]:
+    """The stored splits: name, recipe, images in them by split and classes; revisions after each other."""
+    rows = []
+    for name in sorted(workspace.split_names(), key=revision_of):
+        folder = workspace.path / "splits" / name
+        recipe, report = files.read_json(folder / "recipe.json"), files.read_json(folder / "report.json")
+        counts = report["funnel"]["splits"]
+        rows.append(
+            {
+                "name": name,
+                "recipe": recipe["kind"],
+                "images": sum(counts.values()),
+                **counts,
+                "classes": len(report["classes"]),
+            }
+        )
+    return rows
 
 
 def choose_clusters(workspace: Workspace, name: str | None) -> str:

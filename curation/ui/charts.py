@@ -15,6 +15,7 @@ from curation.splits.statistics import GROUPS
 SPLIT_COLOURS = {
     "train": "#0072B2",
     "val": "#E69F00",
+    "test": "#009E73",
     "test_lt": "#009E73",
     "test_bl": "#D55E00",
     "test_bbl": "#CC79A7",
@@ -80,41 +81,46 @@ def split_histograms(
     names: Sequence[str],
     frequency: Sequence[int],
     *,
+    source: np.ndarray | None = None,
     height: int = 520,
 ) -> go.Figure:
     """Per split: images per class, classes aligned by id, and images per attribute beside it.
 
     Args:
-        counts: per split, an integer array (classes, attributes).
+        counts: per split, an integer array (classes, attributes); one column where there are no attributes.
         names: the classes in id order.
         frequency: 0 head, 1 medium, 2 tail, per class.
+        source: what there is to split, like one of `counts`; drawn first, in grey.
     """
-    splits = [name for name in counts if counts[name].sum()]
-    if not splits:
+    rows = {} if source is None else {"source": source}
+    rows |= {name: counts[name] for name in counts if counts[name].sum()}
+    if not rows:
         return bare(go.Figure(), height)
+    attributes = max(of.shape[1] for of in rows.values())
+    columns = 2 if attributes > 1 else 1
     figure = make_subplots(
-        rows=len(splits),
-        cols=2,
-        column_widths=[0.8, 0.2],
+        rows=len(rows),
+        cols=columns,
+        column_widths=[0.8, 0.2][:columns],
         shared_xaxes="columns",
         vertical_spacing=0.055,
         horizontal_spacing=0.05,
-        subplot_titles=[text for name in splits for text in (_split_title(name, counts[name]), "")],
+        subplot_titles=[text for name in rows for text in (_split_title(name, rows[name]), "")[:columns]],
     )
     frequency = np.asarray(frequency)
-    for row, name in enumerate(splits, 1):
-        _class_histogram(figure, row, counts[name].sum(1), names, frequency, split_colour(name))
-        per_attribute = counts[name].sum(0)
-        bars = go.Bar(
-            x=np.arange(len(per_attribute)),
-            y=per_attribute,
-            marker_color=split_colour(name),
-            hovertemplate="attribute %{x}: %{y:,}<extra></extra>",
-        )
-        figure.add_trace(bars, row=row, col=2)
-    _bands(figure, frequency, len(splits))
+    for row, (name, of) in enumerate(rows.items(), 1):
+        _class_histogram(figure, row, of.sum(1), names, frequency, split_colour(name))
+        if columns == 2:
+            bars = go.Bar(
+                x=np.arange(attributes),
+                y=of.sum(0),
+                marker_color=split_colour(name),
+                hovertemplate="attribute %{x}: %{y:,}<extra></extra>",
+            )
+            figure.add_trace(bars, row=row, col=2)
+    _bands(figure, frequency, len(rows))
     figure.update_annotations(font_size=12, xanchor="left", selector={"xanchor": "center"})
-    for row in range(len(splits)):
+    for row in range(len(rows)):
         figure.layout.annotations[row].update(x=0)
     figure.update_yaxes(tickformat=",d", nticks=4, rangemode="tozero")
     figure.update_xaxes(showgrid=False)
@@ -125,9 +131,9 @@ def split_histograms(
         range=[-0.6, len(names) - 0.4],
         col=1,
     )
-    attributes = counts[splits[0]].shape[1]
-    figure.update_xaxes(dtick=1, range=[-0.6, attributes - 0.4], col=2)
-    figure.update_xaxes(title_text="attribute", title_standoff=4, row=len(splits), col=2)
+    if columns == 2:
+        figure.update_xaxes(dtick=1, range=[-0.6, attributes - 0.4], col=2)
+        figure.update_xaxes(title_text="attribute", title_standoff=4, row=len(rows), col=2)
     return bare(figure, height)
 
 

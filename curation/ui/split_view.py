@@ -1,6 +1,8 @@
-"""What is in a saved split: histograms, pictures, and who was left out and why."""
+"""What is in a saved split: histograms, who is in each class and why, who was left out, and its recipe."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -9,14 +11,13 @@ import streamlit as st
 
 from curation import files
 from curation.splits.result import reason_kind
-from curation.splits.statistics import statistics
-from curation.ui import charts, frame, tables
-from curation.ui.components.gallery import gallery
-from curation.ui.split_design import numbers
+from curation.splits.statistics import GROUPS
+from curation.ui import charts, frame, split_compare, split_design, split_preview, tables
+from curation.ui.components.gallery import Group, gallery
 from curation.workspace import Workspace
 
 MOST_SHOWN = 400
-VIEWS = ("histograms", "pictures", "left out", "recipe")
+VIEWS = ("histograms", "classes", "left out", "compare", "recipe")
 
 
 def show(workspace: Workspace, name: str) -> None:
@@ -26,18 +27,30 @@ def show(workspace: Workspace, name: str) -> None:
     report = files.read_json(folder / "report.json")
     if late := ruled_out_since(workspace, table):
         are = "image in it was" if late == 1 else "images in it were"
-        st.warning(f"{late:,} {are} ruled out since this split was saved: design it anew to leave them out.")
+        st.warning(f"{late:,} {are} ruled out since this split was saved: save it again to leave them out.")
     view = st.segmented_control(
         "View", VIEWS, default=VIEWS[0], required=True, key="split_view", label_visibility="collapsed"
     )
+    recipe = files.read_json(folder / "recipe.json")
     if view == "histograms":
-        _histograms(workspace, name, report)
-    elif view == "pictures":
-        _pictures(workspace, table, report["classes"])
+        contents = tables.contents(workspace, name)
+        split_preview.draw(contents, leaks=tables.leaks(workspace, name), key="saved", made=True)
+    elif view == "classes":
+        _classes(workspace, name, table, report["classes"])
     elif view == "left out":
-        _left_out(workspace, files.read_table(folder / "left_out.parquet"))
+        _left_out(workspace, tables.left_out(workspace, name))
+    elif view == "compare":
+        split_compare.show(workspace, name)
     else:
-        st.json(files.read_json(folder / "recipe.json"))
+        st.json(recipe)
+    with st.sidebar:
+        st.button(
+            "Design from this one",
+            icon=":material/edit:",
+            on_click=_anew,
+            args=(recipe,),
+            help="Its recipe in the fields of a new split; saved under its name it becomes the next revision",
+        )
 
 
 def ruled_out_since(workspace: Workspace, table: pa.Table) -> int:
@@ -45,51 +58,53 @@ def ruled_out_since(workspace: Workspace, table: pa.Table) -> int:
     return int(np.isin(table["image_id"].to_numpy(), tables.ruled_out(workspace)).sum())
 
 
-def _histograms(workspace: Workspace, name: str, report: dict) -> None:
-    table = tables.split(workspace, name)
-    found = statistics(table)
-    names = report["classes"]
-    label = table["label"].to_numpy()
-    frequency = np.zeros(len(names), np.int64)
-    frequency[label] = table["frequency"].to_numpy()
-    left = files.read_table(workspace.path / "splits" / name / "left_out.parquet", columns=["image_id"]).num_rows
-    train = found.get("train")
-    totals = {"Images": table.num_rows + left, "In splits": table.num_rows, "Left out": left, "Classes": len(names)}
-    if train:
-        numbers(totals, {"Imbalance": train.imbalance, "Gini": train.gini})
-    counts = {split: np.array(entry.per_class_attribute) for split, entry in found.items()}
-    figure = charts.split_histograms(counts, names, frequency)
-    st.plotly_chart(figure, key="saved", config={"displayModeBar": False})
-    rows = [
-        {
-            "split": split,
-            "images": entry.images,
-            "classes": entry.classes,
-            **entry.groups,
-            **{f"attribute {a}": n for a, n in enumerate(entry.per_attribute)},
-            "imbalance": entry.imbalance,
-            "Gini": entry.gini,
-        }
-        for split, entry in found.items()
-        if entry.images
-    ]
-    number = st.column_config.NumberColumn
-    formats = dict.fromkeys(rows[0], number(format="localized")) if rows else {}
-    formats |= {"imbalance": number(format="%.2f"), "Gini": number(format="%.3f"), "split": None}
-    st.dataframe(rows, hide_index=True, column_config={k: v for k, v in formats.items() if v is not None})
+def _anew(recipe: dict) -> None:
+    split_design.begin(recipe)
+    st.session_state["split"] = "New split"
 
 
-def _pictures(workspace: Workspace, table: pa.Table, names: list[str]) -> None:
-    present = [s for s in charts.SPLIT_COLOURS if s in table["split"].unique().to_pylist()]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        split = st.segmented_control("Split", present, default=present[0], required=True, key="shown_split")
-        class_name = st.selectbox("Class", ["All classes", *sorted(names)], key="shown_class", width=260)
-    mask = pc.equal(table["split"], split)
-    if class_name != "All classes":
-        mask = pc.and_(mask, pc.equal(table["label"], names.index(class_name)))
-    ids = table["image_id"].filter(mask).to_numpy()
-    st.caption(f"{len(ids):,} pictures" + (f", the first {MOST_SHOWN}" if len(ids) > MOST_SHOWN else ""))
-    gallery(ids[:MOST_SHOWN], key="split_pictures", workspace=workspace, reviewer=frame.reviewer(), tile=112)
+def _classes(workspace: Workspace, name: str, table: pa.Table, classes: Sequence[str]) -> None:
+    """The images of one class, by split and by the reason for which they were left out."""
+    class_name = frame.stepper("Class", sorted(classes), key="class")
+    mine = table.filter(pc.equal(table["label"], list(classes).index(class_name)))
+    splits = mine["split"].cast(pa.string()).to_numpy(zero_copy_only=False)
+    ids, attribute = mine["image_id"].to_numpy(), mine["attribute"].cast(pa.int64()).fill_null(-1).to_numpy()
+    known = [split for split in charts.SPLIT_COLOURS if split in splits]
+    groups, captions = [], []
+    for split in [*known, *sorted({*splits.tolist()} - {*known})]:
+        there = np.flatnonzero(splits == split)
+        title, colour = charts.SPLIT_NAMES.get(split, split), charts.split_colour(split)
+        captions += _add(groups, title, ids[there], [_why(attribute[i]) for i in there], colour)
+    out = tables.left_out(workspace, name)
+    of_class = pc.is_in(out["image_id"], pa.array(tables.ids_where(workspace, class_name=class_name), pa.int32()))
+    out = out.filter(of_class)
+    reasons = out["reason"].to_pylist()
+    kinds = np.array([reason_kind(reason) for reason in reasons], object)
+    for kind in sorted(set(kinds.tolist())):
+        there = np.flatnonzero(kinds == kind)
+        captions += _add(groups, f"left out: {kind}", out["image_id"].to_numpy()[there], [reasons[i] for i in there])
+    group = GROUPS[mine["frequency"][0].as_py()] if len(mine) and mine["frequency"][0].is_valid else None
+    st.caption(f"{len(mine):,} in splits, {len(out):,} left out" + (f" · {group} class" if group else ""))
+    gallery(
+        groups=groups,
+        captions=captions if any(captions) else None,
+        key="split_pictures",
+        workspace=workspace,
+        reviewer=frame.reviewer(),
+        tile=112,
+    )
+
+
+def _add(groups: list[Group], title: str, ids: np.ndarray, words: list[str], colour: str | None = None) -> list[str]:
+    """One more group of at most `MOST_SHOWN` pictures; returns their captions."""
+    first = f", the first {MOST_SHOWN}" if len(ids) > MOST_SHOWN else ""
+    group = Group(id=str(len(groups)), title=title, subtitle=f"{len(ids):,} images{first}", images=ids[:MOST_SHOWN])
+    groups.append(group | {"colour": colour} if colour else group)
+    return words[:MOST_SHOWN]
+
+
+def _why(attribute: int) -> str:
+    return "" if attribute < 0 else f"attribute {attribute}"
 
 
 def _left_out(workspace: Workspace, table: pa.Table) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,8 +13,14 @@ import streamlit as st
 
 from curation import derived, exclusions, files, references
 from curation.duplicates import found
+from curation.splits import glt_kind, pool, recipes
 from curation.splits import inputs as split_inputs
+from curation.splits.class_plan import Counts
+from curation.splits.kind import Kind
+from curation.splits.parameters import Parameters
 from curation.survivors import bursts, frequencies
+from curation.ui import split_preview
+from curation.ui.split_preview import Contents
 from curation.workspace import Workspace
 
 COLUMNS = ("image_id", "root", "path", "class_name", "source_split", "width", "height", "bytes", "brightness")
@@ -96,6 +105,23 @@ def split(workspace: Workspace, name: str) -> pa.Table:
     return _table(str(path), files.stamp(path))
 
 
+def left_out(workspace: Workspace, name: str) -> pa.Table:
+    """The images that a split left out, with their reasons."""
+    path = workspace.path / "splits" / name / "left_out.parquet"
+    return _table(str(path), files.stamp(path))
+
+
+def contents(workspace: Workspace, name: str) -> Contents:
+    """What a saved split contains, beside what it was made from."""
+    return _contents(workspace, name, workspace.key, files.stamp(workspace.path / "splits" / name / "split.parquet"))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _contents(_workspace: Workspace, name: str, key: str, made: str) -> Contents:
+    recipe, table, report = recipes.load(_workspace, name)
+    return split_preview.of_table(table, report["classes"], split_inputs.stored(_workspace, name, recipe))
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _table(path: str, version: str) -> pa.Table:
     return files.read_table(path).combine_chunks()
@@ -116,6 +142,45 @@ def ruled_out(workspace: Workspace) -> np.ndarray:
 @st.cache_data(max_entries=8, show_spinner=False)
 def _ruled_out(_workspace: Workspace, key: str, made: tuple[str, ...], position: int) -> np.ndarray:
     return exclusions.exclusions(_workspace)["image_id"].to_numpy()
+
+
+def source_splits(workspace: Workspace) -> list[str]:
+    """Names of the source splits that pictures lay in when they were read, in byte order."""
+    return sorted(name for name in images(workspace)["source_split"].unique().to_pylist() if name)
+
+
+def class_split_counts(workspace: Workspace, kind: Kind, settings: Any, duplicates: str) -> tuple[Counts, int]:
+    """What a split by class can be made of, and how many images are out."""
+    made = f"{workspace.version()} {standing(workspace)} {workspace.ledger.position()} {duplicates}"
+    if not kind.counted:
+        return _class_split_counts(workspace, None, None, workspace.key, made, duplicates)
+    reads = [f.name for f in dataclasses.fields(settings) if f.metadata.get("reads")]
+    told = {name: getattr(settings, name) for name in reads}
+    return _class_split_counts(workspace, kind, settings, workspace.key, f"{made} {kind.name} {told}", duplicates)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _class_split_counts(
+    _workspace: Workspace, _kind: Kind | None, _settings: Any, key: str, made: str, duplicates: str
+) -> tuple[Counts, int]:
+    found = split_inputs.gather(_workspace, duplicates=duplicates)
+    if _kind is not None:
+        found = dataclasses.replace(found, **_kind.tables(_workspace, _settings, found))
+    return Counts.of(pool.gather(found), found), len(found.excluded)
+
+
+def legacy_contents(workspace: Workspace, clusters_name: str, parameters: Parameters) -> Contents:
+    """What the published procedure makes; it has no plan, so it is carved."""
+    base = files.stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
+    made = f"{base} {standing(workspace)} {workspace.ledger.position()} {parameters.inter} {parameters.seed}"
+    return _legacy_contents(workspace, parameters, workspace.key, clusters_name, made)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Carving")
+def _legacy_contents(_workspace: Workspace, _parameters: Parameters, key: str, name: str, made: str) -> Contents:
+    found = split_inputs.gather(_workspace, clusters=name)
+    result = glt_kind.carve(found, _parameters)
+    return split_preview.of_table(result.split, result.report["classes"], found)
 
 
 def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarray, int]:

@@ -1,0 +1,158 @@
+"""Fields of a recipe's parameters, drawn from what the parameters say of themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from curation.errors import CurationError
+from curation.splits.kind import Kind
+from curation.ui import frame, tables
+from curation.workspace import Workspace
+
+# Where a slider ends; it goes on to a value that starts beyond.
+_SLIDERS = {
+    "per_cell": 50,
+    "val_per_cell": 50,
+    "imbalance": 500,
+    "power": 12,
+    "k": 50,
+    "cap": 1.0,
+}
+_SHARES = ("0.05", "0.1", "0.2", "10", "20", "50")
+_NONE = "none"
+_KEPT: dict[str, Any] = {"persist_state": "session"}
+
+
+def form(workspace: Workspace, kind: Kind, start: Callable[[Mapping[str, Any]], Mapping[str, Any]], scope: str) -> dict:
+    """Draw a field for every parameter that counts; the rare ones under *More*.
+
+    Args:
+        workspace: whose splits, features and source splits are offered.
+        kind: of the recipe.
+        start: first values, from those chosen so far.
+        scope: part of the fields' keys; another one begins anew.
+
+    Returns:
+        Values of the parameters that were drawn, as JSON has them.
+    """
+    fields = [f for f in dataclasses.fields(kind.settings) if f.metadata.get("label")]
+    values: dict[str, Any] = {}
+    for field in (f for f in fields if not f.metadata["rare"]):
+        _draw(workspace, kind, field, start, values, scope)
+    rare = [f for f in fields if f.metadata["rare"]]
+    if rare:
+        with st.expander("More"):
+            for field in rare:
+                _draw(workspace, kind, field, start, values, scope)
+    return values
+
+
+def _draw(workspace: Workspace, kind: Kind, field: Any, start: Callable, values: dict[str, Any], scope: str) -> None:
+    first = start(values)
+    if any(values.get(key, _usual(kind, key)) not in options for key, options in field.metadata["when"].items()):
+        return
+    usual = first.get(field.name, _usual(kind, field.name))
+    # Another first value is another field, so that what fits is offered again when the rest changes.
+    known = {"label": field.metadata["label"], "help": field.metadata["help"] or None, **_KEPT}
+    known["key"] = f"{kind.name}.{field.name}.{json.dumps(usual)}.{scope}"
+    values[field.name] = _value(workspace, field, usual, known)
+
+
+def _usual(kind: Kind, name: str) -> Any:
+    return kind.settings().to_dict()[name]
+
+
+def _value(workspace: Workspace, field: Any, usual: Any, known: dict[str, Any]) -> Any:
+    annotation = str(field.type)
+    if field.metadata["choices"]:
+        words = field.metadata["choices"]
+        place = list(words).index(usual) if usual in words else 0
+        return st.selectbox(options=list(words), index=place, format_func=lambda c: words[c], **known)
+    if field.name in ("base", "match", "features", "pool"):
+        return _named(workspace, field.name, usual, known)
+    if annotation == "bool":
+        return st.toggle(value=usual, **known)
+    if annotation.startswith("Share"):
+        return _share(workspace, usual, known)
+    if annotation.startswith(("int", "float")):
+        return _number(field, annotation, usual, known)
+    if annotation.startswith("tuple"):
+        return _list(annotation, usual, known)
+    return st.text_input(value=usual or "", **known)
+
+
+def _number(field: Any, annotation: str, usual: Any, known: dict[str, Any]) -> Any:
+    whole = annotation.startswith("int")
+    cast = int if whole else float
+    least = cast(field.metadata["least"] or 0)
+    if field.name in _SLIDERS and usual is not None:
+        most = max(cast(_SLIDERS[field.name]), usual)
+        step = 1 if whole else 0.05 if most <= 1 else 0.5 if most <= 20 else 1.0
+        return st.slider(min_value=least, max_value=most, value=cast(usual), step=cast(step), **known)
+    most = cast(field.metadata["most"]) if field.metadata["most"] is not None else None
+    value = None if usual is None else cast(usual)
+    return st.number_input(min_value=least, max_value=most, value=value, placeholder="as fits", **known)
+
+
+def _share(workspace: Workspace, usual: Any, known: dict[str, Any]) -> Any:
+    """A share, a number or a source split; others can be typed."""
+    sources = [f"source:{name}" for name in tables.source_splits(workspace)]
+    text = _NONE if usual in (None, 0) else usual if isinstance(usual, str) else f"{usual:g}"
+    options = list(dict.fromkeys([text, *_SHARES, *sources, _NONE]))
+    chosen = st.selectbox(options=options, accept_new_options=True, format_func=_share_words, **known)
+    if chosen is None or chosen == _NONE:
+        return None
+    try:
+        return float(chosen)
+    except ValueError:
+        return chosen
+
+
+def _share_words(text: str) -> str:
+    if text.startswith("source:"):
+        return f"all of the source split {text[7:]}"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return f"{number:.0%} of each class" if 0 < number < 1 else f"{number:,.0f} images a class"
+
+
+def _named(workspace: Workspace, name: str, usual: str, known: dict[str, Any]) -> str:
+    """A split, feature set or source split of the workspace; a file can be typed where one may be matched."""
+    there = {
+        "base": workspace.split_names,
+        "match": workspace.split_names,
+        "features": workspace.feature_names,
+        "pool": lambda: ["", *tables.source_splits(workspace)],
+    }[name]()
+    options = list(dict.fromkeys([*([usual] if usual else []), *there])) or [""]
+    words = {"": "all that no split takes whole" if name == "pool" else "none yet"}
+    chosen = st.selectbox(
+        options=options, accept_new_options=name == "match", format_func=lambda o: words.get(o, o), **known
+    )
+    return chosen or ""
+
+
+def _list(annotation: str, usual: Any, known: dict[str, Any]) -> Any:
+    if "str" in annotation:
+        text = st.text_area(value="\n".join(usual or ()), placeholder="one a line", height=100, **known)
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    text = st.text_input(value=", ".join(f"{number:g}" for number in usual or ()), placeholder="as fits", **known)
+    if not text.strip():
+        return None if annotation.endswith("None") else list(usual or ())
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        st.caption("Numbers with commas between them; the usual ones are taken")
+        return usual
+
+
+def told(error: CurationError) -> str:
+    """An error's words for a page."""
+    return frame.plain(frame.shorten(str(error), 600))
