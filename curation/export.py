@@ -24,7 +24,7 @@ from curation.errors import ArgumentError
 from curation.formats import registry
 from curation.formats.annotations import Options
 from curation.formats.registry import LISTED, Format
-from curation.manifest import MANIFEST, MANIFEST_VERSION, format_of, is_picture, read_manifest, stem_of, write_results
+from curation.manifest import MANIFEST, MANIFEST_VERSION, format_of, is_picture, read_manifest, write_results
 from curation.rebuild import Mismatch, rebuild
 from curation.splits import inputs as inputs_of
 from curation.splits import recipes
@@ -91,7 +91,7 @@ def export(
             options = Options(
                 link=link, locate=lambda path: workspace.image_file(*places(path)), progress=tell, **settings
             )
-            kind.write(manifest.given(annotations, kind), part, stem_of(split, kind), options)
+            manifest.write_format(kind, annotations, part, split, options)
             lost.update(_finish(kind, part / kind.name, link) if kind.pictures else ())
         write_results(part, report, files.read_table(workspace.path / "splits" / split / "left_out.parquet"))
         datasheet.write(datasheet.datasheet(workspace, split), part)

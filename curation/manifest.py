@@ -13,17 +13,16 @@ import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import CurationError
-from curation.formats import image_folder, registry
+from curation.formats import comma_separated, image_folder, registry
 from curation.formats.annotations import (
     ABOUT,
     ANNOTATIONS,
-    EXTRAS,
     AnnotationSet,
     Options,
     annotation_table,
     names_of,
 )
-from curation.formats.registry import LISTED, MISSING, Format
+from curation.formats.registry import MISSING, Format
 from curation.splits.inputs import Inputs
 
 MANIFEST = "manifest.json"
@@ -68,7 +67,7 @@ def annotate(
     columns |= {"path": paths, "label": labels, "class_name": names_of(labels, classes)}
     if set(ADDED) <= set(images.column_names):
         columns |= {name: images[name].take(rows) for name in ADDED} | {"number": numbers(images).take(rows)}
-    legacy = recipe["parameters"].get("mode") == "legacy"
+    legacy = recipe.get("parameters", {}).get("mode") == "legacy"
     meta = {} if legacy else {"schema_version": 1, "recipe": dict(recipe)}
     known = split.chunk(0).dictionary.to_pylist() if len(split) else []
     of_path: dict[str, tuple[str, str]] = {}
@@ -139,7 +138,7 @@ def given(annotations: AnnotationSet, kind: Format) -> AnnotationSet:
     """What an export gives a format of what is known of a split: all, or only ANNOTATIONS where that is the custom."""
     if kind.name not in PLAIN:
         return annotations
-    return dataclasses.replace(annotations, table=annotations.table.select(ANNOTATIONS.names), about=None)
+    return dataclasses.replace(annotations, table=annotations.table.select(ANNOTATIONS.names))
 
 
 def options_of(manifest: Mapping[str, Any]) -> Options:
@@ -148,18 +147,22 @@ def options_of(manifest: Mapping[str, Any]) -> Options:
     return Options(**{name: told[name] for name in OPTIONS if name in told})
 
 
-def stem_of(split: str, kind: Format | None = None) -> str:
-    """Name of a split's files, other than those that every export has; a folder has the name of its format."""
-    if kind is not None and kind.folder:
-        return kind.name
-    return f"{split}-split" if split.casefold() in _OWN else split
+def write_format(kind: Format, annotations: AnnotationSet, folder: Path, split: str, options: Options) -> None:
+    """Write a split into an export in one format, a folder of which gets the name of the format."""
+    taken = registry.FORMATS if kind.folder else _OWN
+    stem = f"{split}-split" if split.casefold() in taken else split
+    kind.write(given(annotations, kind), folder, stem, options)
+    if kind.folder:
+        (folder / stem).rename(folder / kind.name)
 
 
 def missing(kind: Format, folder: Path) -> list[str]:
     """Paths of pictures that were gone when `folder` was written in a format with pictures."""
-    if (folder / MISSING).is_file():
-        return (folder / MISSING).read_text(encoding="utf-8").splitlines()
-    return image_folder.missing(folder) if kind.name == "folder" else []
+    if kind.name == "folder":
+        gone, index = set(image_folder.missing(folder)), comma_separated.read_table(folder / image_folder.INDEX)
+        pairs = zip(index["path"].to_pylist(), index["file"].to_pylist(), strict=True)
+        return [path for path, file in pairs if file in gone]
+    return (folder / MISSING).read_text(encoding="utf-8").splitlines() if (folder / MISSING).is_file() else []
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -183,6 +186,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         name = entry.get("path") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not isinstance(entry.get("sha256"), str) or leads_out(name):
             raise CurationError(f"{path}, key 'files': {entry!r} is no file of the export")
+    if not all(isinstance(name, str) for name in content["formats"]):
+        raise CurationError(f"{path}: key 'formats' is not a list of names")
     if not isinstance(content.get("options", {}), dict):
         raise CurationError(f"{path}: key 'options' is not a dict")
     return content
@@ -210,9 +215,7 @@ def made_from(name: PurePath) -> str | None:
     if name.parts[0].split(".")[0] == DATASHEET and (len(name.parts) > 1 or name.suffix in (".md", ".html")):
         return "workspace"
     kind = format_of(name)
-    inside = PurePath(*name.parts[1:])
-    again = kind is None or (kind.index is not None and kind.is_text(inside) and str(inside) not in (LISTED, MISSING))
-    return None if again else "pictures"
+    return None if kind is None or PurePath(*name.parts[1:]) == PurePath(kind.index) else "pictures"
 
 
 def leads_out(name: str) -> bool:

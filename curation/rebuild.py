@@ -20,7 +20,7 @@ from curation.manifest import (
     leads_out,
     options_of,
     read_manifest,
-    stem_of,
+    write_format,
     write_results,
 )
 from curation.splits import inputs as inputs_of
@@ -44,10 +44,10 @@ def rebuild(manifest: str | Path, *, out: str | Path | None = None) -> dict[str,
         out: keep the files made again in this new folder; then files that the export has lost do no harm.
 
     Returns:
-        split, ok, changed, missing, differs, without_pictures (files with pictures of formats of which none is there:
-        the ZIP of an export has no pictures), set_aside (0), and under `files` each of the others with path, status (ok,
-        changed, missing or differs: made again, it is another), expected, found and rebuilt (SHA-256 or None; None also
-        for files that hold pictures or tell of the workspace, which cannot be made again without them).
+        split, ok, changed, missing, differs, without_pictures (files with pictures that were left aside: of a format of
+        which none is there, as in the ZIP of an export), set_aside (0), and under `files` each of the others with path,
+        status (ok, changed, missing or differs: made again, it is another), expected, found and rebuilt (SHA-256; None
+        also for files that hold pictures or were made from the workspace, which cannot be made again here).
 
     Raises:
         CurationError: no such manifest.
@@ -65,7 +65,7 @@ def rebuild(manifest: str | Path, *, out: str | Path | None = None) -> dict[str,
         without = _came_without(content, found)
         there = [entry for entry in content["files"] if entry["path"] not in set(without)]
         rows = [_compare(entry, found[entry["path"]], folder, made, broken) for entry in there]
-        rows += _loose(content, folder)
+        rows += _loose(content, found, folder)
         if out is not None and not broken:
             _keep(content, made, folder, Path(out))
     counts = {s: sum(row["status"] == s for row in rows) for s in ("ok", "changed", "missing", "differs")}
@@ -88,7 +88,7 @@ def _sha256(path: Path) -> str | None:
 
 def _make_again(manifest: dict[str, Any], folder: Path, made: Path) -> None:
     """Run the recipe on the export's inputs and write all files that follow from it."""
-    recipe, split = manifest["recipe"], manifest["split"]
+    recipe = manifest["recipe"]
     inputs = inputs_of.read(folder / "inputs", recipe)
     result = recipes.run(recipe, inputs)
     images, classes, about = inputs.images, result.report["classes"], None
@@ -100,10 +100,11 @@ def _make_again(manifest: dict[str, Any], folder: Path, made: Path) -> None:
     for name in manifest["formats"]:
         kind = registry.get(name)
         if not kind.pictures:
-            kind.write(given(annotations, kind), made, stem_of(split, kind), options_of(manifest))
-        elif kind.index is not None:
+            write_format(kind, annotations, made, manifest["split"], options_of(manifest))
+        elif name == "folder":
             (made / name).mkdir()
-            kind.index(given(annotations, kind), made / name, options_of(manifest))
+            tree = image_folder.tree(annotations, options_of(manifest).class_folders)
+            image_folder.write_index(given(annotations, kind), made / name, tree)
     write_results(made, result.report, result.left_out)
 
 
@@ -134,14 +135,15 @@ def _came_without(manifest: dict[str, Any], found: dict[str, str | None]) -> lis
     return [name for name in holders if name.split("/")[0] not in there]
 
 
-def _loose(manifest: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+def _loose(manifest: dict[str, Any], hashes: dict[str, str | None], folder: Path) -> list[dict[str, Any]]:
     """Pictures as files of their own that are gone or, where they were copied, changed; unless all are gone."""
     rows = []
+    changed = {e["path"] for e in manifest["files"] if hashes[e["path"]] not in (None, e["sha256"])}
     for kind in (registry.get(name) for name in manifest["formats"]):
-        if not kind.loose:
+        if not kind.loose or f"{kind.name}/{LISTED}" in changed:  # a list that is another is reported as such
             continue
         place = folder / kind.name
-        listed = _listed(kind.name, place, manifest)
+        listed = _listed(place, manifest)
         found = {name: (place / name).is_file() for name in listed}
         if not any(found.values()):
             continue
@@ -152,20 +154,18 @@ def _loose(manifest: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     return [row | {"rebuilt": None} for row in rows if row["status"] != "ok"]
 
 
-def _listed(name: str, folder: Path, manifest: dict[str, Any]) -> dict[str, str | None]:
+def _listed(folder: Path, manifest: dict[str, Any]) -> dict[str, str | None]:
     """SHA-256 of the loose pictures of a format, None of links."""
     if (folder / LISTED).is_file():
-        table = files.read_table(folder / LISTED)
+        table = files.read_table(folder / LISTED, columns=["file", "sha256"])
         pairs = zip(table["file"].to_pylist(), table["sha256"].to_pylist(), strict=True)
         return {file: sha256 for file, sha256 in pairs if not leads_out(file)}
-    if name != "folder" or not (folder / image_folder.INDEX).is_file():
+    # Exports of earlier versions have the format `folder` only, and no list.
+    if not (folder / image_folder.INDEX).is_file():
         return {}
     gone = manifest.get("missing_pictures", [])
-    return {file: None for file in _index(folder) if file not in gone}
-
-
-def _index(folder: Path) -> list[str]:
-    return comma_separated.read_table(folder / image_folder.INDEX)["file"].to_pylist()
+    names = comma_separated.read_table(folder / image_folder.INDEX)["file"].to_pylist()
+    return {file: None for file in names if file not in gone and not leads_out(file)}
 
 
 def _keep(content: dict[str, Any], made: Path, folder: Path, out: Path) -> None:

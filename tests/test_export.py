@@ -6,18 +6,33 @@ import zipfile
 from pathlib import Path
 
 import clustered
+import numpy as np
+import pyarrow as pa
 import pytest
+from pictures import draw
 
 from curation import export as exporting
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.export import Mismatch, export, rebuild
 from curation.formats import glt_json, image_folder, imagenet_lt_text, parquet, registry
-from curation.manifest import read_manifest
+from curation.manifest import about, annotate, numbers, read_manifest
 from curation.splits import recipes
 from curation.workspace import Workspace
 
-ALL = tuple(registry.FORMATS)
+# Formats that any of these splits fits; their pictures are only bytes, and their classes no synsets.
+ALL = (
+    "glt-json",
+    "imagenet-lt-txt",
+    "inat-json",
+    "csv",
+    "parquet",
+    "folder",
+    "webdataset",
+    "hf",
+    "croissant",
+    "fiftyone",
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +77,9 @@ def test_the_manifest(workspace):
     assert manifest["recipe"]["made_from"]["features"]["dim"] == 4
     named = {entry["path"]: entry["sha256"] for entry in manifest["files"]}
     assert set(named) == set(listing(folder)) - {"manifest.json", "one.zip"}
+    sources = {entry["path"]: entry.get("made_from") for entry in manifest["files"]}
+    assert {path for path, source in sources.items() if source} == {p for p in sources if p.startswith("datasheet")}
+    assert manifest["options"]["class_folders"] == "name"
     assert all(files.sha256_file(folder / name) == sha for name, sha in named.items())
 
 
@@ -85,10 +103,13 @@ def test_the_same_export_gives_the_same_zip(workspace, tmp_path):
         names = archive.namelist()
         assert archive.testzip() is None
     assert "manifest.json" in names
-    assert [n for n in names if n.startswith("folder/")] == ["folder/index.csv"]
-    full = export(workspace, "one", formats=["folder"], link="copy", out=tmp_path / "c", pictures_in_zip=True)
+    assert [n for n in names if n.startswith("folder/")] == ["folder/index.csv", "folder/pictures.parquet"]
+    assert [n for n in names if n.startswith("webdataset/")] == ["webdataset/dataset.json"]
+    kinds = ["folder", "webdataset"]
+    full = export(workspace, "one", formats=kinds, link="copy", out=tmp_path / "c", pictures_in_zip=True)
     with zipfile.ZipFile(full["zip"]) as archive:
-        assert len([n for n in archive.namelist() if n.startswith("folder/")]) == full["images"] + 1
+        assert len([n for n in archive.namelist() if n.startswith("folder/")]) == full["images"] + 2
+        assert "webdataset/train-000000.tar" in archive.namelist()
 
 
 def test_rebuild_after_moving_and_without_the_workspace(workspace, tmp_path):
@@ -100,12 +121,17 @@ def test_rebuild_after_moving_and_without_the_workspace(workspace, tmp_path):
     shutil.rmtree(tmp_path / "pictures")
     (tmp_path / "elsewhere").mkdir()
     moved = (tmp_path / "here").rename(tmp_path / "elsewhere" / "there")
-    for folder in (moved, zipped):
+    entries = {e["path"]: e for e in read_manifest(moved / "manifest.json")["files"]}
+    holders = [name for name, entry in entries.items() if entry.get("pictures")]
+    assert {name.split("/")[0] for name in holders} == {"webdataset", "hf"}
+    for folder, without in ((moved, 0), (zipped, len(holders))):
         report = rebuild(folder / "manifest.json")
-        assert report["ok"] == len(report["files"]) == summary["files"]
-        assert all(
-            row["rebuilt"] == row["expected"] for row in report["files"] if not row["path"].startswith("inputs/")
-        )
+        assert report["without_pictures"] == without
+        assert report["ok"] == len(report["files"]) == summary["files"] - without
+        again = {row["path"] for row in report["files"] if row["rebuilt"] == row["expected"]}
+        kept = {name for name, entry in entries.items() if entry.get("made_from") or name.startswith("inputs/")}
+        assert again == set(entries) - set(holders) - kept
+        assert "folder/index.csv" in again
 
 
 @pytest.mark.parametrize("mode", ["default", "legacy"])
@@ -190,12 +216,128 @@ def test_lost_pictures_are_found(workspace, tmp_path):
         rebuild(tmp_path / "out" / "manifest.json")
 
 
+def test_copied_pictures_and_shards_that_changed_or_are_gone_are_found(workspace, tmp_path):
+    export(workspace, "one", formats=["folder", "webdataset"], link="copy", out=tmp_path / "out")
+    picture = next(p for p in (tmp_path / "out" / "folder" / "train").rglob("*.jpg"))
+    picture.write_text("another")
+    tar = tmp_path / "out" / "webdataset" / "train-000000.tar"
+    tar.write_bytes(tar.read_bytes() + b"x")
+    with pytest.raises(Mismatch, match=rf"2 of .*train-000000.tar changed.*{picture.name} changed"):
+        rebuild(tmp_path / "out")
+    (tmp_path / "out" / "folder" / "pictures.parquet").write_text("no list")
+    with pytest.raises(Mismatch, match=r"2 of .*pictures\.parquet changed.*train-000000.tar changed"):
+        rebuild(tmp_path / "out")
+    tar.unlink()
+    with pytest.raises(Mismatch, match=r"train-000000\.tar missing"):
+        rebuild(tmp_path / "out")
+
+
+def test_the_index_of_other_class_folders_is_made_again(workspace, tmp_path):
+    export(workspace, "one", formats=["folder"], class_folders="index", out=tmp_path / "out")
+    assert (tmp_path / "out" / "folder" / "train" / "0000").is_dir()
+    rows = {row["path"]: row for row in rebuild(tmp_path / "out")["files"]}
+    assert rows["folder/index.csv"]["rebuilt"] == rows["folder/index.csv"]["expected"]
+
+
+def test_an_export_of_an_earlier_version_is_made_again(workspace, tmp_path):
+    """It has no datasheet, no list of pictures, no options, and less among its inputs."""
+    out = tmp_path / "out"
+    export(workspace, "one", formats=["glt-json", "csv", "parquet", "folder"], out=out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["options"]
+    shutil.rmtree(out / "datasheet")
+    for name in ("datasheet.md", "datasheet.html", "folder/pictures.parquet"):
+        (out / name).unlink()
+    images = files.read_table(out / "inputs" / "images.parquet")
+    files.write_table(out / "inputs" / "images.parquet", images.drop_columns(["width", "height"]))
+    manifest["files"] = [entry for entry in manifest["files"] if (out / entry["path"]).is_file()]
+    for entry in manifest["files"]:
+        entry.pop("made_from", None)
+        entry["sha256"] = files.sha256_file(out / entry["path"])
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert rebuild(out)["ok"] == len(manifest["files"])
+    next(p for p in (out / "folder" / "train").rglob("*.jpg")).unlink()
+    with pytest.raises(Mismatch, match="jpg missing"):
+        rebuild(out)
+
+
+def test_formats_that_hold_only_train_and_val(workspace, tmp_path, monkeypatch):
+    """A folder has the name of its format; files in it that are called after the split keep the split's name."""
+    from curation.splits.kind import Kind
+    from curation.splits.result import Result, funnel, listed, split_table
+    from curation.splits.settings import Settings
+
+    def carve(inputs, settings):
+        ids = np.arange(70, 74)
+        columns = {"image_id": ids, "label": np.array([0, 0, 1, 1])}
+        split = split_table(np.array([0, 1, 0, 1]), ("train", "val"), columns)
+        left_out = listed((np.setdiff1d(inputs.images["image_id"].to_numpy(), ids), "to spare"))
+        counts = funnel(len(inputs.images), split, left_out, ("train", "val"))
+        return Result(split, left_out, {"classes": ["n01440764", "n02084071"], "funnel": counts})
+
+    monkeypatch.setitem(recipes.RECIPES, "halves", Kind("halves", "Halves", "A test", Settings, carve))
+    recipes.make(workspace, recipe="halves", name="two")
+    for path in workspace.images(["path"])["path"].slice(70, 4).to_pylist():
+        draw(len(path)).save(workspace.roots["images"] / path)
+    kinds = ["mini-lt-csv", "subset-npz", "imagenetv2-json", "fiftyone"]
+    export(workspace, "two", formats=kinds, out=tmp_path / "out", concatenate=True)
+    assert {"mini-lt-csv/train.csv", "subset-npz/two_cls.npz", "subset-npz/two_cls_metadata.csv"} <= set(
+        listing(tmp_path / "out")
+    )
+    entries = {e["path"]: e for e in read_manifest(tmp_path / "out" / "manifest.json")["files"]}
+    assert entries["subset-npz/two_cls.npz"]["pictures"]
+    assert entries["subset-npz/two_cls_metadata.csv"]["made_from"] == "pictures"
+    rows = {row["path"]: row for row in rebuild(tmp_path / "out")["files"]}
+    assert rows["mini-lt-csv/train.csv"]["rebuilt"] == rows["mini-lt-csv/train.csv"]["expected"]
+    (tmp_path / "out" / "fiftyone" / "train" / "data").rename(tmp_path / "data")
+    with pytest.raises(Mismatch, match=r"2 of .*fiftyone/train/data/.* missing"):
+        rebuild(tmp_path / "out")
+    (tmp_path / "data").rename(tmp_path / "out" / "fiftyone" / "train" / "data")
+    export(workspace, "two", formats=["csv"], out=tmp_path / "out")
+    assert not (tmp_path / "out" / "fiftyone").exists()
+
+
+def test_the_number_of_a_picture():
+    paths = ["b/2.jpg", "b/10.jpg", "a/1.jpg", "val/ILSVRC2012_val_00000490.JPEG", "val/x.JPEG"]
+    words = {"root": ["r"] * 5, "path": paths, "source_split": ["train", "train", "train", "val", "val"]}
+    assert numbers(pa.table(words)).to_pylist() == [3, 2, 1, 490, 2]
+    alone = pa.table(words | {"source_split": pa.nulls(5, pa.string())})
+    assert numbers(alone).to_pylist() == [3, 2, 1, 490, 5]
+
+
+def test_what_is_known_of_classes():
+    images = pa.table({"class_name": ["n02", "n10", "n03", "n02"]})
+    lemmas = {"class_name": ["n02", "n03"], "wnid": ["n02", ""], "lemmas": ["sea snake, serpent", ""]}
+    told = pa.table({"class_name": ["n03"], "human_label": ["acorn"], "original_label": [327]})
+    found = about(["n03", "n02", "zebra"], images, pa.table(lemmas), None)
+    assert found["original_label"].to_pylist() == [2, 1, None]
+    assert found["human_label"].to_pylist() == [None, "sea_snake", None]
+    assert found["wnid"].to_pylist() == [None, "n02", None]
+    found = about(["n03", "n02", "zebra"], images, pa.table(lemmas), told)
+    assert found["original_label"].to_pylist() == [327, 1, None]
+    assert found["human_label"].to_pylist() == ["acorn", "sea_snake", None]
+
+
+def test_sizes_hashes_and_numbers_go_to_formats_that_ask_for_them(workspace, tmp_path):
+    export(workspace, "one", formats=ALL, out=tmp_path / "out")
+    plain = ["path", "class_name", "label", "split", "frequency", "attribute", "cluster"]
+    for kind, name in (("csv", "one.csv"), ("parquet", "one.parquet"), ("folder", "folder")):
+        assert registry.get(kind).read(tmp_path / "out" / name).table.column_names == plain
+    found = registry.get("webdataset").read(tmp_path / "out" / "webdataset")
+    images = workspace.images(["path", "sha256"])
+    known = dict(zip(*(images[name].to_pylist() for name in ("path", "sha256")), strict=True))
+    assert all(known[row["path"]] == row["sha256"] for row in found.table.to_pylist())
+    assert found.table["number"].null_count == 0
+    assert found.about["original_label"].to_pylist() == [sorted(clustered.CLASSES).index(c) + 1 for c in found.classes]
+
+
 def test_pictures_that_were_gone_before_are_set_aside(workspace, tmp_path):
     row = recipes.load(workspace, "one")[1]["image_id"][0].as_py()
     path = workspace.images(["path"])["path"][row].as_py()
     (workspace.roots["images"] / path).unlink()
-    summary = export(workspace, "one", formats=["folder"], out=tmp_path / "out")
+    summary = export(workspace, "one", formats=["folder", "webdataset", "fiftyone"], out=tmp_path / "out")
     assert summary["set_aside"] == 1
+    assert read_manifest(tmp_path / "out" / "manifest.json")["missing_pictures"] == [path]
     assert rebuild(tmp_path / "out" / "manifest.json")["missing"] == 0
 
 
@@ -294,8 +436,6 @@ def test_an_export_is_one_phase(workspace, tmp_path):
 def test_a_corrected_label_leaves_earlier_splits_as_they_were(workspace, tmp_path):
     export(workspace, "one", formats=ALL, out=tmp_path / "before")
     images = workspace.images()
-    import pyarrow as pa
-
     at = images.column_names.index("class_name")
     names = ["bee" if i == 10 else name for i, name in enumerate(images["class_name"].to_pylist())]
     files.write_table(workspace.images_path, images.set_column(at, "class_name", pa.array(names).dictionary_encode()))
@@ -306,8 +446,6 @@ def test_a_corrected_label_leaves_earlier_splits_as_they_were(workspace, tmp_pat
 def test_images_that_came_later_change_nothing(workspace, tmp_path):
     export(workspace, "one", out=tmp_path / "before")
     images = workspace.images()
-    import pyarrow as pa
-
     late = images.slice(0, 1).set_column(0, images.schema.field(0), pa.array([len(images)], pa.int32()))
     late = late.set_column(2, images.schema.field(2), pa.array(["ant/late.jpg"]))
     files.write_table(workspace.images_path, pa.concat_tables([images, late]).unify_dictionaries())
@@ -319,12 +457,9 @@ def test_several_roots_are_told_apart(workspace, tmp_path):
     """The same relative path under two roots: the root's name comes first."""
     recipe, table, report = recipes.load(workspace, "one")
     images = workspace.images(recipes.IMAGE_COLUMNS)
-    import numpy as np
-    import pyarrow as pa
-
     roots = np.where(np.arange(len(images)) % 2, "a", "b")
     images = images.set_column(1, "root", pa.array(roots))
-    found, places = exporting.annotate(recipe, table, images, report["classes"], {})
+    found, places = annotate(recipe, table, images, report["classes"], {})
     path = found.table["path"][0].as_py()
     assert path.split("/")[0] in ("a", "b")
     assert places(path) == tuple(path.split("/", 1))
@@ -360,8 +495,12 @@ def test_wrong_arguments(workspace, tmp_path):
         export(workspace, "two")
     with pytest.raises(ArgumentError, match="unknown format 'pie'"):
         export(workspace, "one", formats=["pie"])
+    with pytest.raises(ArgumentError, match="unknown class folders 'pie'"):
+        export(workspace, "one", formats=["csv", "folder"], class_folders="pie")
+    with pytest.raises(ArgumentError, match=r"choose csv or parquet|holds two splits"):
+        export(workspace, "one", formats=["csv", "subset-npz"])
     with pytest.raises(ArgumentError, match="no format to write"):
         export(workspace, "one", formats=[])
     with pytest.raises(CurationError, match=r"manifest.json does not exist"):
         rebuild(tmp_path)
-    assert not (workspace.path / "exports").exists()
+    assert not list((workspace.path / "exports").glob("*"))

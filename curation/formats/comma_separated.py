@@ -16,13 +16,13 @@ import pyarrow.csv as arrow_csv
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.formats.annotations import ANNOTATIONS, AnnotationSet, Options, annotation_table, classes_of
+from curation.formats.annotations import ANNOTATIONS, EXTRAS, AnnotationSet, Options, annotation_table, classes_of
 
 _FORMULA = r"[=+\-@\t\r]"
 
 
 def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options = Options()) -> list[Path]:
-    """Write `<stem>.csv` with the columns of ANNOTATIONS."""
+    """Write `<stem>.csv` with the columns of the set."""
     path = folder / f"{stem}.csv"
     write_table(path, annotations.table)
     return [path]
@@ -53,7 +53,7 @@ def read_table(path: Path) -> pa.Table:
     Raises:
         CurationError: not a CSV file; names the line.
     """
-    kinds = {f.name: pa.string() if pa.types.is_dictionary(f.type) else f.type for f in ANNOTATIONS}
+    kinds = {f.name: pa.string() if pa.types.is_dictionary(f.type) else f.type for f in (*ANNOTATIONS, *EXTRAS)}
     try:
         table = arrow_csv.read_csv(
             path,
@@ -82,7 +82,7 @@ def from_table(table: pa.Table, path: Path) -> AnnotationSet:
         raise CurationError(
             f"{path} has the columns {', '.join(table.column_names)}: it needs path and class_name or label"
         )
-    columns = {name: table[name] for name in ANNOTATIONS.names if name in there}
+    columns = {name: table[name] for name in (*ANNOTATIONS.names, *EXTRAS.names) if name in there}
     if "class_name" not in columns:
         columns["class_name"] = pc.cast(columns["label"], pa.string())
     names = columns["class_name"].to_pylist()

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
+from curation.formats import split_files
 from curation.formats.annotations import (
     ABOUT,
     ANNOTATIONS,
@@ -60,20 +61,16 @@ def check(annotations: AnnotationSet, options: Options) -> None:
     """Check what every container of pictures asks of a set, before anything is written.
 
     Raises:
-        ArgumentError: nothing says where the pictures are, a path leads out of the data set, a split name that cannot
-            be a file name or differs from another only in letter case, or no pictures are allowed in a shard.
+        ArgumentError: nothing says where the pictures are, a split cannot be a file name, a label has no class, a path
+            leads out of the data set, or no pictures are allowed in a shard.
     """
     if annotations.pictures is None and options.locate is None:
         raise ArgumentError("this format holds pictures, and nothing says where they are: give --root")
     if options.shard_images < 1:
         raise ArgumentError(f"{options.shard_images} pictures in a shard: allow 1 or more")
+    split_files.check(annotations)
     if (path := leads_out(annotations.table["path"])) is not None:
         raise ArgumentError(f"path {path!r} leads out of the data set: this format holds relative paths without '..'")
-    seen: dict[str, str] = {}
-    for split in annotations.splits:
-        files.check_name(split, "the split")
-        if seen.setdefault(split.casefold(), split) != split:
-            raise ArgumentError(f"splits {seen[split.casefold()]!r} and {split!r} differ only in letter case")
 
 
 def leads_out(paths: pa.ChunkedArray | pa.Array) -> str | None:
@@ -83,7 +80,7 @@ def leads_out(paths: pa.ChunkedArray | pa.Array) -> str | None:
 
 
 def split_of(path: Path, root: Path) -> str:
-    """The split that a container's name tells, as do `train-000000.tar`, `train-00000-of-00003.parquet`, `train/0.tar`."""
+    """The split that a name tells, as `train-000000.tar`, `train-00000-of-00003.parquet` and `train/0.tar` do."""
     name = re.sub(r"((^|[-_.])\d+)?([-_.]of[-_.]\d+.*)?$", "", path.stem)
     return name or (path.parent.name if path.parent != root else "all")
 
@@ -131,7 +128,11 @@ def write_missing(folder: Path, lost: Sequence[str]) -> None:
     """List the pictures that are gone, one path a line; no file when there are none."""
     if lost:
         with files.replacing(folder / MISSING) as part:
-            lines = [re.sub(r"[\r\n\\]", lambda found: found[0].encode("unicode_escape").decode(), p) for p in lost]
+            # What splits lines in Python would make two paths of one.
+            lines = [
+                re.sub(r"[\x00-\x1f\x85\u2028\u2029\\]", lambda c: c[0].encode("unicode_escape").decode(), p)
+                for p in lost
+            ]
             part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
 
 

@@ -1,55 +1,68 @@
 """A tree SPLIT/CLASS/PICTURE as torchvision's ImageFolder reads it, of links or copies, with an index of what is what.
 
-A class name that cannot be a folder name everywhere is percent-encoded. `index.csv` names the picture of every row
-(`file`) and carries all columns, so that reading the tree back loses nothing.
+Class folders are names (one that cannot be a folder name everywhere is percent-encoded), zero-padded labels or WNIDs.
+ImageFolder counts the class folders of a split in the order of their names; only folders of labels keep the labels,
+and for that every label has a folder, an empty one too (ImageFolder then wants allow_empty=True). `index.csv` names the
+picture of every row (`file`) and carries all columns, so that reading the tree back loses nothing.
+Where folders do not name their class, `<split>/metadata.jsonl` does, with label and all else that is known, and
+`datasets.load_dataset("imagefolder", data_dir=<split>)` of Hugging Face reads it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.formats import comma_separated
-from curation.formats.annotations import AnnotationSet, Options, annotation_table, names_of
+from curation.formats import comma_separated, containers
+from curation.formats.annotations import ANNOTATIONS, EXTRAS, AnnotationSet, Options, annotation_table, names_of
 
-INDEX = "index.csv"
+INDEX, METADATA = "index.csv", "metadata.jsonl"
+HOLDS = frozenset({*ANNOTATIONS.names, *EXTRAS.names})
 LINKS = ("link", "hardlink", "copy")
+CLASS_FOLDERS = ("name", "index", "wnid")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|%]|^\.|[. ]$')
+_WNID = re.compile(r"n[0-9]{8}")
 
 
 def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options = Options()) -> list[Path]:
     """Write the tree `<stem>/` and return its index; a picture that is gone is left out of it, see `missing`.
 
+    Pictures of a set that gives their bytes are written as copies.
+
     Raises:
-        ArgumentError: nothing says where the pictures are, or an unknown kind of link.
+        ArgumentError: nothing says where the pictures are, an unknown kind of link or of class folders, or a class
+            without WNID.
         CurationError: the disk is full, or the tree is there already.
     """
     if options.link not in LINKS:
         raise ArgumentError(f"unknown link {options.link!r}: choose one of {', '.join(LINKS)}")
-    if options.locate is None:
+    if options.locate is None and annotations.pictures is None:
         raise ArgumentError("the format folder needs to know where the pictures are")
-    names = tree(annotations)
+    names = tree(annotations, options.class_folders)
     with files.replacing_folder(folder / stem) as part:
         write_index(annotations, part, names)
-        final = (folder / stem).resolve()
-        for parent in sorted({str(PurePosixPath(name).parent) for name in names}):
+        for parent in _parents(annotations, names, options.class_folders):
             (part / parent).mkdir(parents=True, exist_ok=True)
-        for path, name in zip(annotations.table["path"].to_pylist(), names, strict=True):
-            place(options.locate(path), part / name, final / name, options.link)
+        put = _place_all(annotations, names, part, (folder / stem).resolve(), options)
+        if options.class_folders != "name":
+            _write_metadata(annotations, names, put, part)
     return [folder / stem / INDEX]
 
 
 def write_index(annotations: AnnotationSet, folder: Path, names: list[str] | None = None) -> Path:
-    """Write only the index of the tree into `folder`."""
+    """Write only the index of the tree into `folder`; `names` as `tree` gives them."""
     names = tree(annotations) if names is None else names
     comma_separated.write_table(folder / INDEX, annotations.table.append_column("file", pa.array(names, pa.string())))
     return folder / INDEX
@@ -60,9 +73,14 @@ def missing(folder: Path) -> list[str]:
     return [name for name in _index_files(folder) if not (folder / name).is_file()]
 
 
-def tree(annotations: AnnotationSet) -> list[str]:
-    """Where each row's picture goes, as SPLIT/CLASS/PICTURE, safe and without two the same in any letter case."""
-    folders = class_folders(annotations.classes)
+def tree(annotations: AnnotationSet, kind: str = "name") -> list[str]:
+    """Where each row's picture goes, as SPLIT/CLASS/PICTURE, safe and without two the same in any letter case.
+
+    Args:
+        annotations: the set.
+        kind: of the class folders (CLASS_FOLDERS).
+    """
+    folders = class_folders(annotations.classes, kind, annotations.about)
     table = annotations.table
     splits = {name: safe_name(name) for name in annotations.splits}
     parents = [
@@ -74,8 +92,20 @@ def tree(annotations: AnnotationSet) -> list[str]:
     return [n if often[n.casefold()] == 1 else _unique(n, p) for n, p in zip(names, paths, strict=True)]
 
 
-def class_folders(classes: tuple[str, ...]) -> list[str]:
-    """Folder of every label; names that differ only in letter case get their label behind them."""
+def class_folders(classes: tuple[str, ...], kind: str = "name", about: pa.Table | None = None) -> list[str]:
+    """Folder of every label: its `name` (those that differ only in letter case get their label behind them), its
+    `index` (so many digits that the order of the folders is that of the labels), or its `wnid`.
+
+    Raises:
+        ArgumentError: an unknown kind, a class without WNID, or two of one WNID.
+    """
+    if kind == "index":
+        width = max(4, len(str(len(classes) - 1)))
+        return [f"{label:0{width}d}" for label in range(len(classes))]
+    if kind == "wnid":
+        return _wnids(classes, about)
+    if kind != "name":
+        raise ArgumentError(f"unknown class folders {kind!r}: choose one of {', '.join(CLASS_FOLDERS)}")
     names = [safe_name(name) for name in classes]
     often = Counter(name.casefold() for name in names)
     return [n if often[n.casefold()] == 1 else f"{n}%7E{i}" for i, n in enumerate(names)]
@@ -90,38 +120,134 @@ def safe_name(text: str) -> str:
     return files.slug(text) + (suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", suffix) else "")
 
 
-def place(source: Path, target: Path, final: Path, link: str) -> None:
-    """Put one picture at `target`, which later moves to `final`; nothing when there is no such picture."""
+def place(source: Path, target: Path, final: Path, link: str) -> bool:
+    """Put one picture at `target`, which later moves to `final`; False when there is no such picture."""
     try:
         if link == "link":
-            if source.is_file():
-                # Relative, so that images and tree can move together and no home folder is told.
-                target.symlink_to(os.path.relpath(source.resolve(), final.parent))
+            if not source.is_file():
+                return False
+            # Relative, so that images and tree can move together and no home folder is told.
+            target.symlink_to(os.path.relpath(source.resolve(), final.parent))
         elif link == "hardlink":
             os.link(source.resolve(), target)
         else:
             shutil.copyfile(source, target)
     except FileNotFoundError:
-        return
+        return False
     except OSError as error:
         what = {28: "no space left on the disk", 122: "disk quota used up", 18: "on another disk (choose copy)"}
         raise CurationError(f"cannot {link} {source.name} into the tree: {what.get(error.errno, error)}") from error
+    return True
 
 
 def read(path: Path) -> AnnotationSet:
     """Read a tree: through its index where there is one, else as torchvision does, class folders in order of names.
 
     Raises:
-        CurationError: not such a tree.
+        CurationError: not such a tree, or a file of its index leads out of it.
     """
     path = Path(path)
     if path.name == INDEX or (path / INDEX).is_file():
-        return comma_separated.read(path if path.name == INDEX else path / INDEX)
+        folder = path.parent if path.name == INDEX else path
+        found = comma_separated.read(folder / INDEX)
+        # An index can be without its tree; then the pictures are elsewhere.
+        there = any(entry.is_dir() for entry in folder.iterdir())
+        return replace(found, pictures=_pictures(folder, found.table, _index_files(folder))) if there else found
+    found = _walk(path)
+    return replace(found, pictures=_pictures(path, found.table, found.table["path"].to_pylist()))
+
+
+# -- below: writing ---------------------------------------------------------------------------------------------------
+
+
+def _parents(annotations: AnnotationSet, names: list[str], kind: str) -> list[str]:
+    parents = {str(PurePosixPath(name).parent) for name in names}
+    if kind == "index":
+        splits = {name.partition("/")[0] for name in names}
+        parents |= {f"{split}/{label}" for split in splits for label in class_folders(annotations.classes, kind)}
+    return sorted(parents)
+
+
+def _place_all(annotations: AnnotationSet, names: list[str], part: Path, final: Path, options: Options) -> np.ndarray:
+    """Put all pictures into the tree; gives which were there, (N,) bool."""
+    put = np.ones(len(names), bool)
+    for row, (path, name) in enumerate(zip(annotations.table["path"].to_pylist(), names, strict=True)):
+        if row % 1024 == 0:
+            options.progress(row, len(names), "writing pictures")
+        if annotations.pictures is None:
+            put[row] = place(options.locate(path), part / name, final / name, options.link)
+        elif (data := containers.encoded(annotations, options, path)) is None:
+            put[row] = False
+        else:
+            (part / name).write_bytes(data)
+    options.progress(len(names), len(names), "writing pictures")
+    return put
+
+
+def _write_metadata(annotations: AnnotationSet, names: list[str], put: np.ndarray, part: Path) -> None:
+    """Write what is known of the pictures that are there, split by split; only columns without gaps, since `datasets`
+    wants the same types in all splits."""
+    table = annotations.table.filter(pa.array(put))
+    columns = [f.name for f in table.schema if f.name != "split" and not table[f.name].null_count]
+    table = table.select(columns).append_column("file_name", pa.array(names, pa.string()).filter(pa.array(put)))
+    split_of = pc.list_element(pc.split_pattern(table["file_name"], "/", max_splits=1), 0)
+    for split in sorted(pc.unique(split_of).to_pylist()):
+        rows = table.filter(pc.equal(split_of, split))
+        with files.replacing(part / split / METADATA) as to, open(to, "w", encoding="utf-8", newline="\n") as file:
+            for batch in rows.to_batches(max_chunksize=65_536):
+                for row in batch.to_pylist():
+                    row = {"file_name": row.pop("file_name").partition("/")[2], **row}
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _wnids(classes: tuple[str, ...], about: pa.Table | None) -> list[str]:
+    known = [None] * len(classes)
+    if about is not None and "wnid" in about.column_names:
+        known = about["wnid"].to_pylist()
+    found = [wnid or name for wnid, name in zip(known, classes, strict=True)]
+    label_of: dict[str, int] = {}
+    for label, wnid in enumerate(found):
+        if not _WNID.fullmatch(wnid):
+            raise ArgumentError(f"class {classes[label]!r} has no WNID: choose class folders by name or index")
+        if label_of.setdefault(wnid, label) != label:
+            raise ArgumentError(f"classes {classes[label_of[wnid]]!r} and {classes[label]!r} have one WNID, {wnid}")
+    return found
+
+
+def _unique(name: str, path: str) -> str:
+    place = PurePosixPath(name)
+    return str(place.with_name(f"{place.stem}-{hashlib.sha256(path.encode()).hexdigest()[:12]}{place.suffix}"))
+
+
+# -- below: reading ---------------------------------------------------------------------------------------------------
+
+
+class _Files:
+    """Gives the pictures of a tree by the number of their row; None of one that is gone."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        self._folder, self._names = folder, pa.array(names, pa.string())
+
+    def __call__(self, row: int) -> bytes | None:
+        try:
+            return (self._folder / self._names[row].as_py()).read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def _pictures(folder: Path, table: pa.Table, names: list[str]) -> containers.ByPath:
+    if (name := containers.leads_out(pa.array(names, pa.string()))) is not None:
+        raise CurationError(f"{folder / INDEX}: file {name!r} leads out of the tree")
+    return containers.ByPath(table["path"].combine_chunks(), _Files(folder, names))
+
+
+def _walk(path: Path) -> AnnotationSet:
     found = sorted(p for p in path.glob("*/*/*") if p.is_file()) if path.is_dir() else []
     if not found:
         raise CurationError(f"{path} is no tree of SPLIT/CLASS/PICTURE")
     parts = [p.relative_to(path).parts for p in found]
-    splits, classes = (sorted({part[i] for part in parts}) for i in (0, 1))
+    splits = sorted({split for split, *_ in parts})
+    classes = sorted({p.name for p in path.glob("*/*") if p.is_dir()})
     split_of, label_of = ({name: i for i, name in enumerate(names)} for names in (splits, classes))
     labels = np.array([label_of[part[1]] for part in parts])
     columns = {
@@ -134,9 +260,7 @@ def read(path: Path) -> AnnotationSet:
 
 
 def _index_files(folder: Path) -> list[str]:
-    return comma_separated.read_table(folder / INDEX)["file"].to_pylist()
-
-
-def _unique(name: str, path: str) -> str:
-    place = PurePosixPath(name)
-    return str(place.with_name(f"{place.stem}-{hashlib.sha256(path.encode()).hexdigest()[:12]}{place.suffix}"))
+    table = comma_separated.read_table(folder / INDEX)
+    if "file" not in table.column_names or table["file"].null_count:
+        raise CurationError(f"{folder / INDEX}: the column file is missing, or has gaps")
+    return table["file"].to_pylist()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from curation import files
 from curation.errors import CurationError
-from curation.formats.annotations import ANNOTATIONS, AnnotationSet, Options, annotation_table
+from curation.formats.annotations import ANNOTATIONS, EXTRAS, AnnotationSet, Options, annotation_table
 
 _KEY = b"annotations"
 
 
 def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options = Options()) -> list[Path]:
-    """Write `<stem>.parquet` with the columns of ANNOTATIONS."""
+    """Write `<stem>.parquet` with the columns of the set."""
     path = folder / f"{stem}.parquet"
     known = {"classes": annotations.classes, "splits": annotations.splits, "meta": annotations.meta}
     files.write_table(path, annotations.table.replace_schema_metadata({_KEY: json.dumps(known)}))
@@ -35,5 +35,6 @@ def read(path: Path) -> AnnotationSet:
     missing = [name for name in ANNOTATIONS.names if name not in table.column_names]
     if missing:
         raise CurationError(f"{path} has no column {missing[0]!r}")
-    table = annotation_table({name: table[name] for name in ANNOTATIONS.names})
+    there = [name for name in (*ANNOTATIONS.names, *EXTRAS.names) if name in table.column_names]
+    table = annotation_table({name: table[name] for name in there})
     return AnnotationSet(table, tuple(known["classes"]), tuple(known["splits"]), known["meta"])

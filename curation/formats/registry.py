@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from curation.errors import ArgumentError
-from curation.formats import comma_separated, glt_json, image_folder, imagenet_lt_text, parquet
-from curation.formats.annotations import ANNOTATIONS, AnnotationSet, Options
+from curation.formats import (
+    comma_separated,
+    croissant,
+    fiftyone_layout,
+    glt_json,
+    hugging_face,
+    image_folder,
+    imagenet_lt_text,
+    imagenetv2_dataset,
+    inat_json,
+    mini_lt_csv,
+    parquet,
+    subset_npz,
+    webdataset_shards,
+)
+from curation.formats.annotations import ANNOTATIONS, EXTRAS, AnnotationSet, Options
+from curation.formats.containers import MISSING
+from curation.formats.guess import guess
 
-LABELS = frozenset({"path", "label", "split"})
-ALL = frozenset({*ANNOTATIONS.names, "meta"})
-LISTED, MISSING = "pictures.parquet", "missing.txt"
-"""What a folder of pictures may have beside them: a list of those that are files of their own, and of those gone."""
+__all__ = ["FORMATS", "LISTED", "MISSING", "Format", "get", "guess"]
+
+TABLE = frozenset({*ANNOTATIONS.names, *EXTRAS.names})
+LISTED = "pictures.parquet"
+"""In a folder of pictures that are files of their own: their names, and of copies the hashes."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class Format:
     - `pictures`: it holds them, not only their names; always a folder.
     - `loose`: its pictures are files of their own, links or copies.
     - `texts`: files of the folder that hold no picture, as patterns of paths in it.
-    - `index`: writes the texts into a folder without any picture, where they follow from the annotations alone.
+    - `index`: the text that follows from the annotations alone, with no picture at hand.
     """
 
     name: str
@@ -42,7 +57,7 @@ class Format:
     pictures: bool = False
     loose: bool = False
     texts: tuple[str, ...] = ()
-    index: Callable[[AnnotationSet, Path, Options], object] | None = None
+    index: str = ""
 
     def is_text(self, inside: PurePath) -> bool:
         """Whether a file of the folder, by its path in it, holds no picture."""
@@ -52,52 +67,132 @@ class Format:
         )
 
 
-def _late(name: str) -> object | None:
-    try:
-        return importlib.import_module(f"curation.formats.{name}")
-    except ImportError:
-        return None
-
-
-def _interim() -> list[Format]:
-    found = []
-    for name, title, module, use, more in (
-        ("inat-json", "iNaturalist JSON", "inat_json", "", {}),
-        ("mini-lt-csv", "mini-ImageNet-LT CSVs", "mini_lt_csv", "", {"folder": True}),
-        ("subset-npz", "imagenet-subset NPZ", "subset_npz", "", {"folder": True, "pictures": True}),
-        ("imagenetv2-json", "ImageNetV2 JSON", "imagenetv2_dataset", "", {}),
-        ("webdataset", "WebDataset shards", "webdataset_shards", "", {"folder": True, "pictures": True}),
-        ("hf", "Hugging Face Parquet", "hugging_face", "", {"folder": True, "pictures": True}),
-        ("croissant", "Croissant", "croissant", "", {}),
-        ("fiftyone", "FiftyOne layout", "fiftyone_layout", "", {"folder": True, "pictures": True, "loose": True}),
-    ):
-        m = _late(module)
-        if m is not None and hasattr(m, "write"):
-            found.append(Format(name, title, use, m.write, m.read, m.HOLDS, **more))
-    return found
-
-
 FORMATS = {
     f.name: f
     for f in (
-        Format("glt-json", "GLT JSON", "", glt_json.write, glt_json.read, ALL),
-        Format("imagenet-lt-txt", "OLTR text lists", "", imagenet_lt_text.write, imagenet_lt_text.read, LABELS),
-        Format("csv", "CSV", "", comma_separated.write, comma_separated.read, ALL - {"meta"}),
-        Format("parquet", "Parquet", "", parquet.write, parquet.read, ALL),
+        Format(
+            "glt-json",
+            "GLT JSON",
+            "Loaders of ImageNet-GLT: one file, every split with labels, frequencies and attributes",
+            glt_json.write,
+            glt_json.read,
+            frozenset({*ANNOTATIONS.names, "meta"}),
+        ),
+        Format(
+            "imagenet-lt-txt",
+            "OLTR text lists",
+            "Long-tail code in the manner of OLTR: one `path label` list a split",
+            imagenet_lt_text.write,
+            imagenet_lt_text.read,
+            frozenset({"path", "class_name", "label", "split"}),
+        ),
+        Format(
+            "inat-json",
+            "iNaturalist JSON",
+            "Loaders of iNaturalist and of COCO: images, annotations and categories, one file a split",
+            inat_json.write,
+            inat_json.read,
+            inat_json.HOLDS,
+        ),
+        Format(
+            "mini-lt-csv",
+            "mini-ImageNet-LT CSVs",
+            "Code for mini-ImageNet-LT: `img,label` lists, class counts and class names",
+            mini_lt_csv.write,
+            mini_lt_csv.read,
+            mini_lt_csv.HOLDS,
+            folder=True,
+        ),
+        Format(
+            "subset-npz",
+            "imagenet-subset NPZ",
+            "NumPy: pictures of 224 x 224 as arrays, with a table of the classes",
+            subset_npz.write,
+            subset_npz.read,
+            subset_npz.HOLDS,
+            folder=True,
+            pictures=True,
+            texts=("*.csv",),
+        ),
+        Format(
+            "imagenetv2-json",
+            "ImageNetV2 JSON",
+            "Tools of ImageNetV2: pictures with their WNIDs, one file a split",
+            imagenetv2_dataset.write,
+            imagenetv2_dataset.read,
+            imagenetv2_dataset.HOLDS,
+        ),
+        Format(
+            "csv",
+            "CSV",
+            "Spreadsheets and scripts: one row an image",
+            comma_separated.write,
+            comma_separated.read,
+            TABLE,
+        ),
+        Format(
+            "parquet",
+            "Parquet",
+            "Tables of any size: pandas, Arrow, DuckDB",
+            parquet.write,
+            parquet.read,
+            TABLE | {"meta"},
+        ),
         Format(
             "folder",
             "ImageFolder tree",
-            "",
+            "torchvision's ImageFolder: split / class / picture, as links or copies",
             image_folder.write,
             image_folder.read,
-            ALL - {"meta"},
+            image_folder.HOLDS,
             folder=True,
             pictures=True,
             loose=True,
-            texts=(image_folder.INDEX,),
-            index=lambda found, folder, _: image_folder.write_index(found, folder),
+            texts=(image_folder.INDEX, f"*/{image_folder.METADATA}"),
+            index=image_folder.INDEX,
         ),
-        *_interim(),
+        Format(
+            "webdataset",
+            "WebDataset shards",
+            "Training on clusters and from object stores: tar files that are read as streams",
+            webdataset_shards.write,
+            webdataset_shards.read,
+            webdataset_shards.HOLDS,
+            folder=True,
+            pictures=True,
+            texts=(webdataset_shards.INDEX,),
+        ),
+        Format(
+            "hf",
+            "Hugging Face Parquet",
+            "Hugging Face `datasets`: Parquet files with the pictures inside",
+            hugging_face.write,
+            hugging_face.read,
+            hugging_face.HOLDS,
+            folder=True,
+            pictures=True,
+            texts=(hugging_face.CARD,),
+        ),
+        Format(
+            "croissant",
+            "Croissant",
+            "Search engines and TensorFlow Datasets: MLCommons' description, and the records as Parquet",
+            croissant.write,
+            croissant.read,
+            croissant.HOLDS,
+        ),
+        Format(
+            "fiftyone",
+            "FiftyOne layout",
+            "FiftyOne: pictures and labels.json, one folder a split",
+            fiftyone_layout.write,
+            fiftyone_layout.read,
+            fiftyone_layout.HOLDS,
+            folder=True,
+            pictures=True,
+            loose=True,
+            texts=(f"*/{fiftyone_layout.LABELS}",),
+        ),
     )
 }
 

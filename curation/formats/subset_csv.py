@@ -1,8 +1,8 @@
 """The metadata CSV of baunilhamarga/imagenet-subset, one row a class in the order of labels, and where it comes from.
 
-Three headers are known: the seven columns that its code writes since commit c47fb23, the four that it wrote before, and
-four that only its README ever showed. `meta_clsloc.csv`, of the ILSVRC2015 development kit, describes all 1,000 classes;
-its numbers 1 to 1000 (`original_label`) are not the order of the WNIDs.
+Three headers are known: the seven columns that its code writes since commit c47fb23, the four that it wrote before,
+and four that only its README ever showed. `meta_clsloc.csv`, of the ILSVRC2015 development kit, describes all 1,000
+classes; its numbers 1 to 1000 (`original_label`) are not the order of the WNIDs.
 
 A text that a spreadsheet would take for a formula gets an apostrophe in front when written, and loses it when read.
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def write(path: Path, classes: Sequence[str], about: pa.Table | None, counts: np
     with files.replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
-        writer.writerows(map(_escaped, row) for row in zip(*cells, known["human_label"], strict=True))
+        writer.writerows(map(escaped, row) for row in zip(*cells, known["human_label"], strict=True))
 
 
 def read(path: Path) -> pa.Table:
@@ -75,9 +76,8 @@ def read(path: Path) -> pa.Table:
         CurationError: no such file; names the line.
     """
     header, rows = _rows(path, KNOWN_HEADERS)
-    label: Callable[[int], int] = lambda place: place  # noqa: E731
     for place, (line, row) in enumerate(rows):
-        if row["subset_label"] != str(label(place)):
+        if row["subset_label"] != str(place):
             raise CurationError(
                 f"{path}, line {line}: the label is {row['subset_label']!r}, and rows count 0, 1, 2, …: "
                 f"it should be {place}"
@@ -120,7 +120,7 @@ def _cells(path: Path, reader: Any, header: Sequence[str]) -> Iterator[tuple[int
             if row and len(row) != len(header):
                 raise CurationError(f"{path}, line {reader.line_num}: {len(row)} cells, and {len(header)} columns")
             if row:
-                yield reader.line_num, dict(zip(header, map(_plain, row), strict=True))
+                yield reader.line_num, dict(zip(header, map(plain, row), strict=True))
     except csv.Error as error:
         raise CurationError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
 
@@ -134,11 +134,13 @@ def _table(path: Path, header: Sequence[str], rows: list[tuple[int, dict[str, st
     for name in header:
         if name in _OURS:
             number = pa.types.is_integer(COUNTED.field(_OURS[name]).type)
-            columns[_OURS[name]] = [_number(path, line, name, r[name]) if number else r[name] or None for line, r in rows]
+            columns[_OURS[name]] = [
+                _number(path, line, name, r[name]) if number else r[name] or None for line, r in rows
+            ]
     found = [columns["wnid"], columns["lemmas"], columns["human_label"]]
     names = [next(filter(None, known), str(label)) for label, known in enumerate(zip(*found, strict=True))]
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-    columns["class_name"] = [str(label) if name in twice else name for label, name in enumerate(names)]
+    often = Counter(names)  # human labels are not unique: ILSVRC has two cranes and two maillots
+    columns["class_name"] = [name if often[name] == 1 else str(label) for label, name in enumerate(names)]
     return pa.table(columns, COUNTED)
 
 
@@ -154,9 +156,11 @@ def _column(about: pa.Table | None, name: str, rows: int) -> list[Any]:
     return about[name].to_pylist() if about is not None and name in about.column_names else [None] * rows
 
 
-def _escaped(cell: Any) -> Any:
+def escaped(cell: Any) -> Any:
+    """A cell, behind an apostrophe where a spreadsheet would take it for a formula."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
-def _plain(cell: str) -> str:
+def plain(cell: str) -> str:
+    """A cell as it was before `escaped`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

@@ -94,9 +94,10 @@ def _write_split(
     written: dict[str, int] = {}
     while (first := next(samples, None)) is not None:
         name = f"{split}-{len(written):06d}.tar"
+        # A time that is no whole number would cost every member a header more.
         with (
             open(folder / name, "wb") as file,
-            TarWriter(file, user="", group="", mode=0o644, mtime=0.0, encoder=False) as tar,
+            TarWriter(file, user="", group="", mode=0o644, mtime=0, encoder=False) as tar,
         ):
             shard = itertools.chain([first], itertools.islice(samples, options.shard_images - 1))
             written[name] = sum(bool(tar.write(sample)) for sample in shard)
@@ -164,7 +165,7 @@ def _read(shards: list[tuple[str, Path, int | None]], root: Path) -> tuple[conta
         for key, parts in _grouped(path):
             name, at, length = _picture(path, key, parts)
             record = _record(path, key, parts)
-            rows.path.append(record.get("path", f"{path.relative_to(root).with_suffix('').as_posix()}/{name}"))
+            rows.path.append(record.get("path") or (path.relative_to(root).with_suffix("") / name).as_posix())
             rows.label.append(record.get("label"))
             rows.class_name.append(record.get("class_name"))
             rows.split.append(split)
@@ -182,7 +183,7 @@ def _read(shards: list[tuple[str, Path, int | None]], root: Path) -> tuple[conta
 
 def _grouped(path: Path) -> Iterator[tuple[str, dict[str, tuple[str, int, int, bytes]]]]:
     """(Name, parts) of every sample of a shard: by suffix the member, its place, size and, of small ones, content."""
-    key, parts = "", {}
+    key, parts, seen = "", {}, set()
     for member, content in _members(path):
         folder, _, last = member.name.rpartition("/")
         base, _, kind = last.partition(".")
@@ -191,8 +192,11 @@ def _grouped(path: Path) -> Iterator[tuple[str, dict[str, tuple[str, int, int, b
             continue
         if name != key and parts:
             yield key, parts
+            seen.add(key)
             parts = {}
         key, kind = name, kind.lower()
+        if key in seen:
+            raise CurationError(f"{path}, member {member.name!r}: its sample came earlier, and other samples between")
         if kind in parts:
             raise CurationError(f"{path}, member {member.name!r}: its sample has a {kind} already")
         parts[kind] = (member.name, member.offset_data, member.size, content)

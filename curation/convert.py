@@ -1,0 +1,259 @@
+"""From any format of annotations to any other that can carry them, saying what the other cannot hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation import files
+from curation.engine import Progress, quiet
+from curation.errors import ArgumentError, CurationError
+from curation.formats import registry
+from curation.formats.annotations import AnnotationSet, Options
+from curation.formats.registry import Format
+from curation.manifest import missing
+
+_FILES = (".csv", ".json", ".parquet")
+_CLIMBS = r"(^|[/\\])\.\.([/\\]|$)|\x00"
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    *,
+    to: str,
+    origin: str | None = None,
+    root: str | Path | None = None,
+    absolute: bool = False,
+    stem: str | None = None,
+    link: str = "link",
+    class_folders: str = "name",
+    max_ram: float | None = None,
+    concatenate: bool = False,
+    shard_images: int = 10_000,
+    overwrite: bool = False,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
+    """Read annotations in one format and write them in another.
+
+    Args:
+        source: file or folder, as the format's reader takes it.
+        target: a folder; or a file (.csv, .json, .parquet) where the format writes exactly one. A format that is a
+            folder itself becomes `target`, or `target/stem` where a stem is given.
+        to: name of the format to write.
+        origin: name of the format of `source`; told from its name and content when None.
+        root: folder of the pictures. Absolute paths below it become relative to it; pictures are looked for in it,
+            unless `source` has them inside.
+        absolute: write paths as `root/path`.
+        stem: of the names of files; by default that of the source.
+        link, class_folders, max_ram, concatenate, shard_images: as for `Options`.
+        overwrite: whether files of the same names, and a folder without any others, may be replaced.
+        progress: called by formats with pictures while they are written.
+
+    Returns:
+        from, to, out, images, splits (images by split), files (names in `out`), lost (what the target cannot hold: rows
+        of `column`, name and `rows`), set_aside (pictures that were not there).
+
+    Raises:
+        ArgumentError: an unknown format, one that cannot hold the set, or files that are there already.
+        CurationError: `source` cannot be read, a path leads out of `root`, or the disk is full. Nothing is written.
+    """
+    source, kind = Path(source), registry.get(to)
+    reader = registry.get(origin if origin is not None else registry.guess(source))
+    found = _relative(reader.read(source), None if root is None else Path(root))
+    lost = _lost(found, kind, same=kind is reader)
+    if absolute:
+        found = _absolute(found, root)
+    folder, name, single = _place(kind, Path(target).resolve(), source, stem)
+    options = Options(
+        locate=None if root is None else Path(root).joinpath,
+        link=link,
+        class_folders=class_folders,
+        max_ram=max_ram,
+        concatenate=concatenate,
+        shard_images=shard_images,
+        progress=progress,
+    )
+    with _beside(folder) as part:
+        written = [path.relative_to(part) for path in kind.write(found, part, name, options)]
+        gone = missing(kind, part / name) if kind.pictures else []
+        if single:
+            written = [_only(part, written, Path(target).name)]
+        _put(part, folder, overwrite)
+    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(found.table["split"]).to_pylist()}
+    return {
+        "from": reader.name,
+        "to": kind.name,
+        "out": str(folder),
+        "images": len(found.table),
+        "splits": {split: counts.get(split, 0) for split in found.splits},
+        "files": [path.as_posix() for path in written],
+        "lost": lost,
+        "set_aside": len(gone),
+    }
+
+
+# -- below: paths of pictures ----------------------------------------------------------------------------------------
+
+
+def _relative(found: AnnotationSet, root: Path | None) -> AnnotationSet:
+    """The set with paths below `root` relative to it.
+
+    Raises:
+        CurationError: a path leads out of the root.
+    """
+    old = found.table["path"].cast(pa.string())
+    paths = old
+    for base in [] if root is None else dict.fromkeys((root.absolute().as_posix(), root.resolve().as_posix())):
+        base = base.rstrip("/")
+        below = pc.starts_with(paths, f"{base}/")
+        paths = pc.if_else(below, pc.utf8_slice_codeunits(paths, len(base) + 1), paths)
+    outside = pc.match_substring_regex(paths, _CLIMBS)
+    if root is not None:
+        outside = pc.or_(outside, pc.match_substring_regex(paths, r"^[/\\]|^[A-Za-z]:[/\\]"))
+    row = pc.index(outside, True).as_py()
+    if row >= 0:
+        place = "the folder of the pictures" if root is None else str(root)
+        raise CurationError(f"path {paths[row].as_py()!r} leads out of {place}: give the folder it lies in as --root")
+    if paths.equals(old):
+        return found
+    return _renamed(found, paths)
+
+
+def _absolute(found: AnnotationSet, root: str | Path | None) -> AnnotationSet:
+    if root is None:
+        raise ArgumentError("absolute paths need the folder of the pictures: give --root")
+    base = Path(root).absolute().as_posix().rstrip("/")
+    return _renamed(found, pc.binary_join_element_wise(base, found.table["path"].cast(pa.string()), "/"))
+
+
+def _renamed(found: AnnotationSet, paths: pa.ChunkedArray) -> AnnotationSet:
+    place = found.table.column_names.index("path")
+    table, pictures = found.table.set_column(place, found.table.schema.field("path"), paths), found.pictures
+    if pictures is not None:
+        old = dict(zip(paths.to_pylist(), found.table["path"].to_pylist(), strict=True))
+        return dataclasses.replace(found, table=table, pictures=lambda path: pictures(old[path]))
+    return dataclasses.replace(found, table=table)
+
+
+def _lost(found: AnnotationSet, kind: Format, *, same: bool) -> list[dict[str, Any]]:
+    """What a format cannot hold of a set: columns, `meta`, `about` and pictures, with the rows that lose it."""
+    rows = {
+        name: len(found.table) - found.table[name].null_count
+        for name in found.table.column_names
+        if name not in kind.holds
+    }
+    if found.meta and "meta" not in kind.holds and not same:  # a reader's own notes go back where they came from
+        rows["meta"] = len(found.table)
+    if found.about is not None and "about" not in kind.holds:
+        rows["about"] = len(found.about)
+    if found.pictures is not None and not kind.pictures:
+        rows["pictures"] = len(found.table)
+    return [{"column": name, "rows": count} for name, count in rows.items() if count]
+
+
+# -- below: where files go -------------------------------------------------------------------------------------------
+
+
+def _place(kind: Format, target: Path, source: Path, stem: str | None) -> tuple[Path, str, bool]:
+    """The folder that is written to, the stem, and whether the format's only file is to be called as the target."""
+    if stem is not None:
+        return target, files.check_name(stem, "the stem"), False
+    if kind.folder:
+        return target.parent, target.name, False
+    if target.suffix.lower() in _FILES and not target.is_dir():
+        return target.parent, target.stem, True
+    own = source.resolve().stem.removesuffix("_classes")
+    return target, own if files.NAME.fullmatch(own) else files.slug(own), False
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, as deep as it, so that relative links are right; removed in the end.
+
+    Raises:
+        CurationError: there can be none, or the disk is full.
+    """
+    part = folder.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        files.sweep(folder.parent)
+        part.mkdir()
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise CurationError(f"{folder} cannot be written: {error.strerror}: choose another place") from error
+    try:
+        yield part
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CurationError(f"no space left on the disk while writing {folder}: nothing was written") from error
+        if error.errno == errno.EXDEV:
+            raise CurationError(f"{folder} is the top of another disk: choose a folder in it") from error
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _only(part: Path, written: list[Path], name: str) -> Path:
+    """Give the only file that was written a name.
+
+    Raises:
+        ArgumentError: there are several, or they have another suffix.
+    """
+    if len(written) != 1 or written[0].suffix != Path(name).suffix.lower():
+        there = ", ".join(path.name for path in written[:3])
+        raise ArgumentError(
+            f"{name!r} is to be one file, and the format writes {len(written)} ({there}): name a folder"
+        )
+    (part / written[0]).rename(part / name)
+    return Path(name)
+
+
+def _put(part: Path, folder: Path, overwrite: bool) -> None:
+    """Move what was written into `folder`.
+
+    Raises:
+        ArgumentError: something of the same name is there that may not be replaced; nothing is moved.
+    """
+    entries = sorted(part.iterdir())
+    there = [entry.name for entry in entries if _taken(folder / entry.name)]
+    if there and not overwrite:
+        raise ArgumentError(
+            f"{folder} has {len(there)} of the {len(entries)} files to write ({there[0]!r}): choose another place, or "
+            "overwrite them with --overwrite"
+        )
+    for name in there:
+        other = _others(part / name, folder / name)
+        if other:
+            raise ArgumentError(
+                f"{folder / name} holds {len(other):,} files that would not be written again ({other[0]!r}): "
+                "choose another folder, or remove it first"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in entries:
+        final = folder / entry.name
+        if final.is_dir() and not final.is_symlink():
+            final.rename(part / f"{secrets.token_hex(8)}.old")
+        entry.rename(final)
+
+
+def _taken(path: Path) -> bool:
+    """Whether anything but an empty folder is there."""
+    return os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
+
+
+def _others(new: Path, old: Path) -> list[str]:
+    """Files below `old` that `new` does not have; a file and a folder have nothing in common."""
+    if not old.is_dir():
+        return [] if new.is_file() else [old.name]
+    names = sorted(p.relative_to(old).as_posix() for p in old.rglob("*") if p.is_symlink() or not p.is_dir())
+    return [name for name in names if not os.path.lexists(new / name)]
