@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
-from curation.splits.class_plan import Carving, ClassPlan, Counts
+from curation.errors import CurationError
+from curation.splits.class_plan import Carving, ClassPlan, Counts, Shortfall
 from curation.splits.inputs import Inputs
 from curation.splits.pool import Pool, gather
 from curation.splits.random_keys import random_keys
@@ -19,13 +21,14 @@ CLASS_DROPPED = "class dropped"
 OTHER_SOURCE = "in a source split that the recipe does not use"
 WITH_SOURCE = "near duplicate: of an image of a source split that is taken whole"
 NO_SIDE = "near duplicates: the group fits in no split"
+LOST = "near duplicates go to one side: too few images are left to draw from"
 
 Planner = Callable[[Counts, Any], ClassPlan]
 Keys = Callable[[Pool, Any], np.ndarray]
-"""For every image of a pool a number, any dtype (N,): low ones are taken first."""
+"""For every image of a pool a number, any dtype (N,): low ones are taken first; NaN where it is not known."""
 
 
-def carve(inputs: Inputs, p: Carving, *, plan: Planner, keys: Keys | None = None) -> Result:
+def carve(inputs: Inputs, p: Carving, *, plan: Planner, keys: Keys | None = None, chooser: str = "") -> Result:
     """Carve a split by class: a pure function of inputs and parameters.
 
     Args:
@@ -34,14 +37,17 @@ def carve(inputs: Inputs, p: Carving, *, plan: Planner, keys: Keys | None = None
         plan: sizes from counts.
         keys: which images are taken first; random ones when None. The first split of the plan's `carving` that is not
             taken whole has the first choice.
+        chooser: the only split that takes by `keys`: those before it in `carving` draw at random from all images, it
+            takes from what they leave, and the others draw at random from what it leaves.
 
     Raises:
         CurationError: there is nothing to split, or too little of it.
     """
     pool = gather(inputs)
     planned = plan(Counts.of(pool, inputs), p)
-    order_of = random_order(pool, p.seed) if keys is None else keys(pool, p)
-    codes, reasons, groups = assign(pool, planned, order_of)
+    order_of = random_order(pool, p.seed) if keys is None or chooser else keys(pool, p)
+    codes, reasons, groups = assign(pool, planned, order_of, chooser, keys(pool, p) if keys and chooser else None)
+    planned = replace(planned, shortfalls=[*planned.shortfalls, *_lost(pool, planned, codes)])
     return finished(pool, planned, p, codes, reasons, {"groups": groups} if inputs.groups is not None else {})
 
 
@@ -55,35 +61,42 @@ def random_order(pool: Pool, seed: int) -> np.ndarray:
     return found
 
 
-def assign(pool: Pool, planned: ClassPlan, keys: np.ndarray) -> tuple[np.ndarray, list[Reasons], dict[str, int]]:
-    """Split of every image of a pool: int64 (N,), -1 for none; reasons for these; how groups fared."""
-    label = np.full(len(pool.names), -1, np.int64)
-    label[planned.order] = np.arange(len(planned.order))
-    of = label[pool.cls]
-    codes = np.full(len(of), -1, np.int64)
-    source = np.array([pool.sources.index(s) for s in planned.pool], np.int64)
-    drawn = (of >= 0) & np.isin(pool.source, source)
-    reasons: list[Reasons] = _unasked(pool, planned, of)
-    for split, name in planned.whole.items():
-        mine = (of >= 0) & (pool.source == pool.sources.index(name))
-        codes[mine] = planned.splits.index(split)
-        drawn &= ~mine
-    reasons.append((pool.image_id[(of >= 0) & ~drawn & (codes < 0)], OTHER_SOURCE))
-    taken = np.isin(pool.group, pool.group[codes >= 0]) & (pool.group >= 0) & drawn
-    reasons.append((pool.image_id[taken], WITH_SOURCE))
-    drawn &= ~taken
-    left = _left(planned)
-    spare = np.bincount(of[drawn], minlength=len(planned.order)) - left.sum(0)
-    sides = np.vstack([left, np.maximum(0, spare)])
-    homeless, groups = _place_groups(pool, of, drawn, codes, sides, keys)
-    reasons.append((pool.image_id[homeless], NO_SIDE))
-    drawn &= (codes == -1) & ~homeless
-    _fill(of, keys, codes, np.flatnonzero(drawn), sides[:-1], planned)
-    codes[codes == len(planned.splits)] = -1
-    told = np.concatenate([np.asarray(ids, np.int64) for ids, _ in reasons])
-    rest = pool.image_id[codes < 0]
-    reasons.append((rest[~np.isin(rest, told)], TO_SPARE))
-    return codes, reasons, groups
+def assign(
+    pool: Pool, planned: ClassPlan, keys: np.ndarray, chooser: str = "", scores: np.ndarray | None = None
+) -> tuple[np.ndarray, list[Reasons], dict[str, int]]:
+    """Split of every image of a pool: int64 (N,), -1 for none; reasons for these; how groups fared.
+
+    Args:
+        pool: of images.
+        planned: sizes.
+        keys: for every image; low ones are taken first.
+        chooser: a split that takes by `scores` (N,) instead.
+        scores: as `keys`.
+
+    Raises:
+        CurationError: an image that the chooser may take has no score.
+    """
+    draw = _Draw.begin(pool, planned)
+    sizes = np.unique(pool.group[draw.free & (pool.group >= 0)], return_counts=True)[1]
+    sizes = sizes[sizes > 1]
+    for splits in _turns(planned, chooser):
+        chooses = splits == (chooser,) and scores is not None
+        draw.take(splits, scores if chooses else keys, chooses=chooses)
+    told = np.concatenate([np.asarray(ids, np.int64) for ids, _ in draw.reasons])
+    rest = pool.image_id[draw.codes < 0]
+    lost = pool.image_id[draw.homeless]
+    spare = rest[~np.isin(rest, np.r_[told, lost])]
+    groups = {"groups": len(sizes), "images": int(sizes.sum()), "left_out": len(lost)}
+    return draw.codes, [*draw.reasons, (lost, NO_SIDE), (spare, TO_SPARE)], groups
+
+
+def undecided(pool: Pool, planned: ClassPlan, keys: np.ndarray, chooser: str) -> np.ndarray:
+    """Images that the chooser of `assign` takes from: what the splits before it leave, bool (N,)."""
+    draw = _Draw.begin(pool, planned)
+    turns = _turns(planned, chooser)
+    for splits in turns[: turns.index((chooser,))]:
+        draw.take(splits, keys)
+    return draw.free
 
 
 def finished(
@@ -128,52 +141,140 @@ def _unasked(pool: Pool, planned: ClassPlan, of: np.ndarray) -> list[Reasons]:
     return [*dropped, (pool.image_id[(of < 0) & np.isin(pool.cls, planned.unwanted)], NOT_ASKED)]
 
 
-def _left(planned: ClassPlan) -> np.ndarray:
-    """Images that each split still takes from the pool, int64 (S, L); none for splits that are taken whole."""
-    left = planned.counts.copy()
-    left[[planned.splits.index(split) for split in planned.whole]] = 0
-    return left
+def _turns(planned: ClassPlan, chooser: str) -> list[tuple[str, ...]]:
+    """Splits in the order in which they take images; those of one turn take together."""
+    order = tuple(split for split in planned.carving if split not in planned.whole)
+    if chooser not in order:
+        return [order]
+    at = order.index(chooser)
+    return [turn for turn in (order[:at], (chooser,), order[at + 1 :]) if turn]
+
+
+@dataclass
+class _Draw:
+    """Who has gone where so far; all arrays are (N,).
+
+    `of`: label, -1 where the class is not wanted; `codes`: split, -1 for none; `free`: may still be taken;
+    `homeless`: of a group that fits nowhere.
+    """
+
+    pool: Pool
+    planned: ClassPlan
+    of: np.ndarray
+    codes: np.ndarray
+    free: np.ndarray
+    homeless: np.ndarray
+    reasons: list[Reasons]
+
+    @classmethod
+    def begin(cls, pool: Pool, planned: ClassPlan) -> Self:
+        """Source splits that are taken whole are; no near duplicate of theirs may be taken any more."""
+        label = np.full(len(pool.names), -1, np.int64)
+        label[planned.order] = np.arange(len(planned.order))
+        of = label[pool.cls]
+        codes, taken = np.full(len(of), -1, np.int64), np.zeros(len(of), bool)
+        for split in (s for s in planned.carving if s in planned.whole):
+            mine = (of >= 0) & (pool.source == pool.sources.index(planned.whole[split]))
+            # Two source splits may share near duplicates: the first to take them has them.
+            taken |= mine & _near(pool, codes >= 0)
+            codes[mine & ~taken] = planned.splits.index(split)
+        source = np.array([pool.sources.index(s) for s in planned.pool], np.int64)
+        free = (of >= 0) & np.isin(pool.source, source) & (codes < 0)
+        other = (of >= 0) & ~free & (codes < 0) & ~taken
+        taken |= free & _near(pool, codes >= 0)
+        reasons = _unasked(pool, planned, of)
+        reasons += [(pool.image_id[other], OTHER_SOURCE), (pool.image_id[taken], WITH_SOURCE)]
+        return cls(pool, planned, of, codes, free & ~taken, np.zeros(len(of), bool), reasons)
+
+    def groups(self, keys: np.ndarray) -> list[np.ndarray]:
+        """Rows of each group that has several free images, by key: large groups first, equal ones by key."""
+        rows = np.flatnonzero(self.free & (self.pool.group >= 0))
+        rows = rows[np.lexsort((rows, keys[rows], self.pool.group[rows]))]
+        starts = np.flatnonzero(np.diff(self.pool.group[rows], prepend=-1))
+        members = [m for m in np.split(rows, starts[1:]) if len(m) > 1]
+        return sorted(members, key=lambda m: (-len(m), keys[m[0]], m[0]))
+
+    def take(self, splits: Sequence[str], keys: np.ndarray, *, chooses: bool = False) -> None:
+        """Give the splits the images that the plan promises them, near duplicates together; the others stay free.
+
+        Args:
+            splits: none of them taken whole.
+            keys: low ones are taken first.
+            chooses: groups, too, go by the lowest of their keys; else to where there is most room.
+        """
+        if chooses and (unknown := int(np.isnan(keys[self.free]).sum())):
+            raise CurationError(
+                f"{unknown:,} of {int(self.free.sum()):,} images have no score: the scores were made for other "
+                "parameters or images; make the split again"
+            )
+        rows = [self.planned.splits.index(split) for split in splits]
+        left = self.planned.counts[rows]
+        there = np.bincount(self.of[self.free], minlength=left.shape[1])
+        sides = np.vstack([left, np.maximum(0, there - left.sum(0))])  # the last side is to stay free
+        side = np.full(len(self.of), len(rows), np.int64)
+        if chooses:
+            _fill(self.of, keys, side, np.flatnonzero(self.free), left)
+        members = self.groups(keys)
+        placed = _place_groups(members, self.of, sides, side if chooses else None)
+        side[:] = len(rows)
+        together = np.zeros(len(self.of), bool)
+        for group, place in zip(members, placed, strict=True):
+            together[group] = True
+            side[group] = place
+        self.homeless |= side < 0
+        _fill(self.of, keys, side, np.flatnonzero(self.free & ~together), sides[:-1])
+        self.codes = np.where(self.free, np.array([*rows, -1, -1])[side], self.codes)
+        self.free &= side == len(rows)
+
+
+def _near(pool: Pool, chosen: np.ndarray) -> np.ndarray:
+    """Images that share a group with one of those chosen, bool (N,)."""
+    return (pool.group >= 0) & np.isin(pool.group, pool.group[chosen & (pool.group >= 0)])
 
 
 def _place_groups(
-    pool: Pool, of: np.ndarray, drawn: np.ndarray, codes: np.ndarray, sides: np.ndarray, keys: np.ndarray
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Give every group of near duplicates to one side that has room for all of it; the last side is to be left out.
+    members: Sequence[np.ndarray], of: np.ndarray, sides: np.ndarray, wish: np.ndarray | None
+) -> np.ndarray:
+    """Give every group of near duplicates to one side that has room for all of it; `sides` (S, L) is changed in place.
 
-    Each goes where the largest share of what its classes were promised is still free, so that sides fill alike.
-    `codes` and `sides` (S + 1, L) are changed in place.
+    Each goes where its first image is wished (N,), or else where the largest share of what its classes were promised
+    is still free, so that sides fill alike.
 
     Returns:
-        Images of groups that fit nowhere, bool (N,); and counts for the report.
+        Sides, int64 (groups,); -1 where a group fits nowhere.
     """
-    homeless = np.zeros(len(of), bool)
-    rows = np.flatnonzero(drawn & (pool.group >= 0))
-    rows = rows[np.lexsort((keys[rows], pool.group[rows]))]
-    starts = np.flatnonzero(np.diff(pool.group[rows], prepend=-1))
-    members = [m for m in np.split(rows, starts[1:]) if len(m) > 1]
-    # Large groups first: they fit while there is room. Among equals the random keys decide.
-    members.sort(key=lambda m: (-len(m), keys[m[0]], m[0]))
+    placed = np.full(len(members), -1, np.int64)
     promised = np.maximum(1, sides)
-    for group in members:
+    for i, group in enumerate(members):
         labels, need = np.unique(of[group], return_counts=True)
         room = sides[:, labels]
         free = np.where((room >= need).all(1), (room / promised[:, labels]).min(1), -1.0)
-        if (side := int(free.argmax())) >= 0 and free[side] >= 0:
+        side = int(free.argmax())
+        if wish is not None and free[wish[group[0]]] >= 0:
+            side = int(wish[group[0]])
+        if free[side] >= 0:
             sides[side, labels] -= need
-            codes[group] = side
-        else:
-            homeless[group] = True
-    return homeless, {"groups": len(members), "images": sum(map(len, members)), "left_out": int(homeless.sum())}
+            placed[i] = side
+    return placed
 
 
-def _fill(
-    of: np.ndarray, keys: np.ndarray, codes: np.ndarray, rows: np.ndarray, left: np.ndarray, planned: ClassPlan
-) -> None:
-    """Give single images to the splits in the order in which they carve, by key inside each class."""
+def _fill(of: np.ndarray, keys: np.ndarray, side: np.ndarray, rows: np.ndarray, left: np.ndarray) -> None:
+    """Give single images to the sides in their order, by key inside each class; `side` (N,) is changed in place."""
     rows = rows[np.lexsort((rows, keys[rows], of[rows]))]
     label = of[rows]
     position = np.arange(len(rows)) - np.searchsorted(label, label)
-    carving = [planned.splits.index(split) for split in planned.carving]
-    edges = np.cumsum(left[carving], axis=0)
-    turn = (position >= edges[:, label]).sum(0) if len(rows) else np.empty(0, np.int64)
-    codes[rows] = np.array([*carving, -1])[turn]
+    edges = np.cumsum(left, axis=0)
+    side[rows] = (position >= edges[:, label]).sum(0) if len(rows) else 0
+
+
+def _lost(pool: Pool, planned: ClassPlan, codes: np.ndarray) -> list[Shortfall]:
+    """Classes that have fewer images in a split than planned, since groups of near duplicates fit nowhere."""
+    label = np.full(len(pool.names), -1, np.int64)
+    label[planned.order] = np.arange(len(planned.order))
+    inside = codes >= 0
+    cell = codes[inside] * len(planned.order) + label[pool.cls[inside]]
+    got = np.bincount(cell, minlength=planned.counts.size).reshape(planned.counts.shape)
+    return [
+        Shortfall(pool.names[planned.order[i]], planned.splits[s], int(planned.counts[s, i]), int(got[s, i]), LOST)
+        for s, i in np.argwhere(got < planned.counts).tolist()
+    ]

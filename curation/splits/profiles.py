@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from curation.errors import ArgumentError
+from curation.splits.random_keys import random_keys
 
 # Training images a class in ImageNet-LT (Liu et al., CVPR 2019, arXiv 1904.05160), descending, as VALUE or
 # VALUExTIMES: 1000 classes, 115,846 images.
@@ -24,10 +27,11 @@ _IMAGENET_LT = """
 26x9 25x12 24x5 23x8 22x10 21x6 20x10 19x13 18x5 17x8 16x9 15x12 14x11 13x5 12x5 11x11 10x16 9x5 8x11 7x8 6x12 5x5
 """
 
-# Images of the largest class of ILSVRC 2012, to which the published sizes belong.
+# Images of the largest class of ILSVRC 2012, to which the sizes of ImageNet-GLT belong.
 _ILSVRC_CLASS = 1300
 
 PROFILES = ("imagenet-glt", "pareto", "exp", "step", "balanced", "natural")
+"""Those that the recipe `glt` offers."""
 
 
 def imagenet_lt() -> np.ndarray:
@@ -45,6 +49,17 @@ def imagenet_glt() -> np.ndarray:
     return np.minimum(1500, 18 * (imagenet_lt() + 5) // 10)
 
 
+def places_lt() -> np.ndarray:
+    """Training images a class as in Places-LT (Liu et al., CVPR 2019, arXiv 1904.05160), int64 (365,), non-increasing.
+
+    Not the published list, but a law fitted to what is published of it: a Zipf-Mandelbrot law (i + 1.1507) ** -0.694
+    of rank i, stretched to run from 4,980 to 5. It has the published total of 62,500 images and the published groups:
+    131 classes above 100 images, 163 from 100 to 20, 71 below 20.
+    """
+    law = (np.arange(365) + 1.1507) ** -0.694
+    return np.floor(5 + 4975 * (law - law[-1]) / (law[0] - law[-1]) + 1e-6).astype(np.int64)
+
+
 def sizes(
     profile: str,
     available: np.ndarray,
@@ -52,49 +67,91 @@ def sizes(
     imbalance: float = 100.0,
     power: float = 6.0,
     class_size: int | None = None,
+    smallest: int | None = None,
+    seed: int | None = None,
+    given: Sequence[int] = (),
 ) -> np.ndarray:
-    """Images wanted of every class, in label order; a class may have fewer.
+    """Images wanted of every class by rank, the largest first (natural and list: in label order); some may have fewer.
 
     - `imagenet-glt`: the published list; for another number of classes C than 1000 entry floor(i * 1000 / C), scaled by
       the largest class to the 1,300 images of ILSVRC's.
+    - `imagenet-lt`, `places-lt`: as for ImageNet-GLT, scaled so that the first is `class_size`; where that is None, the
+      published number for 1000 (365) classes, and the largest class for others.
     - `pareto`: n_min + (n_max - n_min) * (x_i - x_last) / (x_0 - x_last), x the quantiles (i + 1/2) / C of a Lomax law
-      of this power (ImageNet-LT was drawn with power 6).
+      of this power, or draws from it (ImageNet-LT was drawn with power 6).
     - `exp`: n_max * imbalance ** (-i / (C - 1)) (Cui et al., CVPR 2019).
-    - `step`: n_max for the first half of the classes, n_max / imbalance for the others (Cao et al., LDAM, 2019).
+    - `step`: n_max for the first half of the classes, n_min for the others (Cao et al., LDAM, 2019).
+    - `uniform`: drawn from n_min, …, n_max, all alike.
     - `balanced`: the same for all, the smallest class unless `class_size` says how many.
-    - `natural`: all that there are.
+    - `natural`: all that there are. `list`: those given.
 
     Args:
         available: images of every class in label order, int (C,).
-        imbalance: largest to smallest class (pareto, exp, step).
+        imbalance: largest to smallest class: n_min = n_max / imbalance.
         power: of the Lomax law (pareto).
-        class_size: n_max of pareto, exp and step, the size of balanced; the largest (smallest) class when None.
+        class_size: n_max, the size of balanced; the largest (smallest) class when None.
+        smallest: n_min, instead of `imbalance`.
+        seed: of draws; pareto takes the quantiles when None.
+        given: sizes of the profile `list`.
 
     Returns:
         int64 (C,), at least 1.
 
     Raises:
-        ArgumentError: unknown profile.
+        ArgumentError: unknown profile, or not as many sizes given as there are classes.
     """
     available = np.asarray(available, np.int64)
     count, largest = len(available), class_size or int(available.max(initial=1))
+    least = largest / imbalance if smallest is None else min(smallest, largest)
     i = np.arange(count)
-    if profile == "imagenet-glt":
-        wanted = imagenet_glt()[i * 1000 // count]
-        wanted = wanted if count == 1000 else wanted * int(available.max(initial=1)) // _ILSVRC_CLASS
+    if profile in ("imagenet-glt", "imagenet-lt", "places-lt"):
+        wanted = _published(profile, available, class_size)
     elif profile == "pareto":
-        x = ((i + 0.5) / count) ** (-1.0 / power) - 1.0
-        smallest = largest / imbalance
-        wanted = smallest + (largest - smallest) * (x - x[-1]) / (x[0] - x[-1] if count > 1 else 1.0)
+        x = _lomax(count, power, seed)
+        wanted = least + (largest - least) * (x - x[-1:]) / (x[0] - x[-1] if count > 1 and x[0] > x[-1] else 1.0)
+        wanted[:1] = largest
     elif profile == "exp":
-        wanted = largest * imbalance ** (-i / max(1, count - 1))
+        wanted = largest * (imbalance if smallest is None else largest / least) ** (-i / max(1, count - 1))
     elif profile == "step":
-        wanted = np.where(i < count // 2, float(largest), largest / imbalance)
+        wanted = np.where(i < max(1, count // 2), float(largest), least)
+    elif profile == "uniform":
+        low = max(1, int(least))
+        wanted = -np.sort(-(random_keys(count, seed or 0, "uniform") % (largest - low + 1)).astype(np.int64)) + low
     elif profile == "balanced":
         wanted = np.full(count, class_size or int(available.min(initial=1 << 40)))
     elif profile == "natural":
         wanted = available
+    elif profile == "list":
+        wanted = _given(given, count)
     else:
-        raise ArgumentError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+        known = ", ".join((*PROFILES, "imagenet-lt", "places-lt", "uniform", "list"))
+        raise ArgumentError(f"unknown profile {profile!r}: choose one of {known}")
     # A hair above, since 5000 * 100 ** -0.5 may come out as 499.999….
     return np.maximum(1, np.floor(np.asarray(wanted, np.float64) + 1e-9)).astype(np.int64)
+
+
+# -- below: parts of profiles ----------------------------------------------------------------------------------------
+
+
+def _published(profile: str, available: np.ndarray, class_size: int | None) -> np.ndarray:
+    """Entry floor(i * N / C) of a published list of N for each of C classes, scaled to their largest."""
+    listed = {"imagenet-glt": imagenet_glt, "imagenet-lt": imagenet_lt, "places-lt": places_lt}[profile]()
+    belongs = _ILSVRC_CLASS if profile == "imagenet-glt" else int(listed[0])
+    largest = None if profile == "imagenet-glt" else class_size
+    if largest is None:
+        largest = belongs if len(available) == len(listed) else int(available.max(initial=1))
+    return listed[np.arange(len(available)) * len(listed) // max(1, len(available))] * largest // belongs
+
+
+def _lomax(count: int, power: float, seed: int | None) -> np.ndarray:
+    """Quantiles (i + 1/2) / C of a Lomax law, or draws from it by falling size; float64 (C,)."""
+    upper = (np.arange(count) + 0.5) / count
+    if seed is not None:
+        upper = np.sort((random_keys(count, seed, "pareto") >> np.uint64(11)) + 0.5) / 2.0**53
+    return upper ** (-1.0 / power) - 1.0
+
+
+def _given(given: Sequence[int], count: int) -> np.ndarray:
+    if len(given) != count:
+        raise ArgumentError(f"sizes lists {len(given):,} and there are {count:,} classes: give one size for each class")
+    return np.array(given, np.int64)

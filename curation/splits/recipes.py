@@ -20,7 +20,18 @@ import pyarrow as pa
 import curation
 from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.splits import glt_kind, inputs
+from curation.splits import (
+    chosen,
+    even,
+    glt_kind,
+    inputs,
+    long_tailed,
+    match_histogram,
+    mini_imagenet_lt,
+    multi_attribute,
+    subset,
+    trim_tail,
+)
 from curation.splits.inputs import IMAGE_COLUMNS, Inputs
 from curation.splits.kind import Kind
 from curation.splits.presets import PRESETS
@@ -30,7 +41,24 @@ from curation.workspace import Workspace
 
 __all__ = ["IMAGE_COLUMNS", "Inputs", "RECIPES", "load", "make", "parse_settings", "run"]
 
-RECIPES: dict[str, Kind] = {kind.name: kind for kind in (glt_kind.KIND,)}
+RECIPES: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        glt_kind.KIND,
+        multi_attribute.KIND,
+        long_tailed.KIND,
+        mini_imagenet_lt.KIND,
+        subset.KIND,
+        even.STRATIFIED,
+        even.BALANCED,
+        even.K_SHOT,
+        chosen.DIVERSE,
+        chosen.HARD,
+        chosen.TYPICAL,
+        trim_tail.KIND,
+        match_histogram.KIND,
+    )
+}
 _REVISION = re.compile(r"(?P<name>.+)\.r(?P<revision>[1-9][0-9]{0,5})")
 
 
@@ -191,8 +219,8 @@ def listing(workspace: Workspace) -> list[dict[str, Any]]:
                 "name": name,
                 "recipe": recipe["kind"],
                 "images": sum(counts.values()),
-                **counts,
                 "classes": len(report["classes"]),
+                "splits": counts,
             }
         )
     return rows

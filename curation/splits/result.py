@@ -49,6 +49,7 @@ def split_table(codes: np.ndarray, names: Sequence[str], columns: dict[str, np.n
 
 def reason_kind(reason: str) -> str:
     """The part of a reason before its detail: what the funnel counts."""
+    reason = re.sub(r" of .+ in reference set ", " in reference set ", reason, count=1)
     return re.split(r":| of image | \(", reason, maxsplit=1)[0]
 
 

@@ -243,3 +243,5 @@ def test_a_digest_is_of_content_alone():
 def test_left_out_reasons_are_counted_by_kind():
     assert reason_kind("near duplicate of image 12 (decided by rule)") == "near duplicate"
     assert reason_kind("broken: truncated at byte 2") == "broken"
+    leak = "near duplicate of hat/x (1).jpg in reference set fashion-test (decided by rule)"
+    assert reason_kind(leak) == "near duplicate in reference set fashion-test"
