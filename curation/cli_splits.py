@@ -63,13 +63,19 @@ def splits(
 ) -> None:
     """The splits of a workspace, or what differs between two of them."""
     from curation.splits import recipes
-    from curation.splits.compare import compare_splits
+    from curation.splits.compare import compare as compare_two
 
     workspace = Workspace(folder)
     if compare:
-        finish(compare_splits(workspace, *compare).to_dict(), as_json)
+        finish(compare_two(*(recipes.load(workspace, name) for name in compare)).to_dict(), as_json)
     else:
-        finish({"splits": recipes.listing(workspace)}, as_json)
+        rows = recipes.listing(workspace)
+        finish({"splits": rows if as_json else [_told(row) for row in rows]}, as_json)
+
+
+def _told(row: dict[str, Any]) -> str:
+    parts = ", ".join(f"{name} {count:,}" for name, count in row["splits"].items())
+    return f"{row['name']} ({row['recipe']}): {row['images']:,} images of {row['classes']:,} classes: {parts}"
 
 
 @app.command()

@@ -137,6 +137,35 @@ def split_histograms(
     return bare(figure, height)
 
 
+def compared(counts: np.ndarray, names: Sequence[str], splits: tuple[str, str], *, height: int = 300) -> go.Figure:
+    """Images per class in two splits, classes aligned.
+
+    Args:
+        counts: integers (2, classes).
+        names: of the classes, in the order of labels.
+        splits: names of the two.
+    """
+    figure = go.Figure()
+    for of, name, colour in zip(counts, splits, (OTHER_COLOUR, SPLIT_COLOURS["train"]), strict=True):
+        common = {"customdata": [_short(n, 40) for n in names], "name": _short(name, 28)}
+        common["hovertemplate"] = "%{customdata}: %{y:,}"
+        if len(names) <= 120:
+            figure.add_trace(go.Bar(x=np.arange(len(names)), y=of, marker_color=colour, **common))
+        else:
+            line = {"shape": "hv", "width": 1, "color": colour}
+            figure.add_trace(go.Scatter(x=np.arange(len(names)), y=of, mode="lines", line=line, **common))
+    few = len(names) <= 40
+    figure.update_xaxes(
+        showgrid=False,
+        tickvals=np.arange(len(names)) if few else None,
+        ticktext=[_short(n) for n in names] if few else None,
+    )
+    figure.update_yaxes(tickformat=",d", rangemode="tozero")
+    bare(figure, height)
+    place = {"orientation": "h", "yanchor": "bottom", "y": 1, "x": 0}
+    return figure.update_layout(showlegend=True, barmode="group", hovermode="x unified", legend=place)
+
+
 def _class_histogram(
     figure: go.Figure, row: int, totals: np.ndarray, names: Sequence[str], frequency: np.ndarray, colour: str
 ) -> None:

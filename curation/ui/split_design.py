@@ -13,7 +13,7 @@ from curation import files
 from curation.errors import CurationError
 from curation.splits import recipes
 from curation.splits.class_plan import TooFew
-from curation.splits.expected_leaks import expected
+from curation.splits.expected_leaks import planned_leaks, straddling
 from curation.splits.inputs import DUPLICATES
 from curation.splits.kind import Kind
 from curation.splits.parameters import Parameters
@@ -98,8 +98,7 @@ def _fit(workspace: Workspace, kind: Kind, clusters: str | None, values: Mapping
     """First values that fit the data, where they are other than the recipe's."""
     if kind.name != "glt" or clusters is None:
         return {}
-    _, counts, _ = tables.cells(workspace, clusters)
-    fit = _suggested(counts, values.get("inter", "lt"))
+    fit = _suggested(tables.by_cell(workspace, clusters).counts, values.get("inter", "lt"))
     return {"per_cell": fit.per_cell, "val_per_cell": fit.val_per_cell, "policy": fit.policy}
 
 
@@ -118,7 +117,7 @@ def _preview(workspace: Workspace, document: Mapping[str, Any]) -> None:
         else:
             _of_classes(workspace, document)
     except Infeasible as error:
-        _short(error, tables.cells(workspace, document["clusters"])[0])
+        _short(error, tables.by_cell(workspace, document["clusters"]).names)
     except TooFew as error:
         st.warning(recipe_form.told(error))
         split_preview.shortfalls(error.plan.shortfalls)
@@ -127,27 +126,29 @@ def _preview(workspace: Workspace, document: Mapping[str, Any]) -> None:
 
 
 def _of_cells(workspace: Workspace, document: Mapping[str, Any]) -> None:
-    names, counts, out = tables.cells(workspace, document["clusters"])
+    names, counts, out, pairs = tables.by_cell(workspace, document["clusters"])
     parameters = Parameters.from_dict(document["parameters"])
+    leaks = None
     if parameters.mode == "legacy":
         contents = tables.legacy_contents(workspace, document["clusters"], parameters)
     else:
-        contents = split_preview.of_cells(names, counts, plan(counts, parameters, names=names), out)
-    split_preview.draw(contents, leaks=_leaks(workspace, contents), key="preview")
+        planned = plan(counts, parameters, names=names)
+        contents = split_preview.of_cells(names, counts, planned, out)
+        if pairs is not None:
+            label = np.full(len(names) + 1, -1, np.int64)  # the last for images of no class
+            label[planned.order] = np.arange(len(planned.order))
+            sizes = contents.counts.sum(2), contents.source.sum(1)
+            leaks = float(straddling(label[pairs[0]], label[pairs[1]], pairs[2], *sizes).sum())
+    split_preview.draw(contents, leaks=leaks, key="preview")
 
 
 def _of_classes(workspace: Workspace, document: Mapping[str, Any]) -> None:
     kind = recipes.RECIPES[document["kind"]]
     settings = kind.settings.from_dict(document["parameters"])
-    counts, out = tables.class_split_counts(workspace, kind, settings, document["duplicates"])
-    contents = split_preview.of_classes(counts, kind.plan(counts, settings), out)
-    split_preview.draw(contents, leaks=_leaks(workspace, contents), key="preview")
-
-
-def _leaks(workspace: Workspace, contents: split_preview.Contents) -> float | None:
-    """Undecided pairs that would be parted; None when no search was made."""
-    pairs = tables.undecided(workspace, tuple(contents.classes))
-    return None if pairs is None else expected(pairs, contents.counts.sum(2), contents.source.sum(1))
+    counts, out, pairs = tables.by_class(workspace, kind, settings, document["duplicates"])
+    planned = kind.plan(counts, settings)
+    leaks = None if pairs is None else planned_leaks(pairs, counts, planned).total
+    split_preview.draw(split_preview.of_classes(counts, planned, out), leaks=leaks, key="preview")
 
 
 def _short(error: Infeasible, names: list[str]) -> None:

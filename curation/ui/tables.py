@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from curation.duplicates import found
 from curation.splits import glt_kind, pool, recipes
 from curation.splits import inputs as split_inputs
 from curation.splits.class_plan import Counts
+from curation.splits.compare import Comparison, compare
+from curation.splits.expected_leaks import Located, locate, made_leaks, pairs_of
 from curation.splits.kind import Kind
 from curation.splits.parameters import Parameters
 from curation.survivors import bursts, frequencies
@@ -122,6 +124,32 @@ def _contents(_workspace: Workspace, name: str, key: str, made: str) -> Contents
     return split_preview.of_table(table, report["classes"], split_inputs.stored(_workspace, name, recipe))
 
 
+def comparison(workspace: Workspace, a: str, b: str) -> Comparison:
+    """How saved split `b` differs from saved split `a`."""
+    made = "".join(files.stamp(workspace.path / "splits" / name / "split.parquet") for name in (a, b))
+    return _comparison(workspace, workspace.key, a, b, made)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _comparison(_workspace: Workspace, key: str, a: str, b: str, made: str) -> Comparison:
+    return compare(*(recipes.load(_workspace, name) for name in (a, b)))
+
+
+def leaks(workspace: Workspace, name: str) -> float | None:
+    """Near-duplicate pairs with their images in two splits of a saved one; None when no search was made."""
+    if not exclusions.pairs_path(workspace).is_file():
+        return None
+    made = f"{standing(workspace, name)} {workspace.ledger.position()}"
+    return _leaks(workspace, name, workspace.key, made)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _leaks(_workspace: Workspace, name: str, key: str, made: str) -> float:
+    recipe, table, _ = recipes.load(_workspace, name)
+    everything = dataclasses.replace(split_inputs.stored(_workspace, name, recipe), groups=None)
+    return made_leaks(pairs_of(_workspace, everything), table).total
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _table(path: str, version: str) -> pa.Table:
     return files.read_table(path).combine_chunks()
@@ -149,24 +177,34 @@ def source_splits(workspace: Workspace) -> list[str]:
     return sorted(name for name in images(workspace)["source_split"].unique().to_pylist() if name)
 
 
-def class_split_counts(workspace: Workspace, kind: Kind, settings: Any, duplicates: str) -> tuple[Counts, int]:
-    """What a split by class can be made of, and how many images are out."""
+class ByClass(NamedTuple):
+    """What a split by class can be made of: counts, how many images are out, and pairs that may leak."""
+
+    counts: Counts
+    out: int
+    pairs: Located | None
+
+
+def by_class(workspace: Workspace, kind: Kind, settings: Any, duplicates: str) -> ByClass:
+    """What a split by class can be made of now."""
     made = f"{workspace.version()} {standing(workspace)} {workspace.ledger.position()} {duplicates}"
     if not kind.counted:
-        return _class_split_counts(workspace, None, None, workspace.key, made, duplicates)
+        return _by_class(workspace, None, None, workspace.key, made, duplicates)
     reads = [f.name for f in dataclasses.fields(settings) if f.metadata.get("reads")]
     told = {name: getattr(settings, name) for name in reads}
-    return _class_split_counts(workspace, kind, settings, workspace.key, f"{made} {kind.name} {told}", duplicates)
+    return _by_class(workspace, kind, settings, workspace.key, f"{made} {kind.name} {told}", duplicates)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _class_split_counts(
+def _by_class(
     _workspace: Workspace, _kind: Kind | None, _settings: Any, key: str, made: str, duplicates: str
-) -> tuple[Counts, int]:
+) -> ByClass:
     found = split_inputs.gather(_workspace, duplicates=duplicates)
     if _kind is not None:
         found = dataclasses.replace(found, **_kind.tables(_workspace, _settings, found))
-    return Counts.of(pool.gather(found), found), len(found.excluded)
+    images = pool.gather(found)
+    pairs = locate(pairs_of(_workspace, found), images) if exclusions.pairs_path(_workspace).is_file() else None
+    return ByClass(Counts.of(images, found), len(found.excluded), pairs)
 
 
 def legacy_contents(workspace: Workspace, clusters_name: str, parameters: Parameters) -> Contents:
@@ -183,25 +221,40 @@ def _legacy_contents(_workspace: Workspace, _parameters: Parameters, key: str, n
     return split_preview.of_table(result.split, result.report["classes"], found)
 
 
-def cells(workspace: Workspace, clusters_name: str) -> tuple[list[str], np.ndarray, int]:
-    """What a split can be carved from: class names in byte order, images (classes, attributes), and how many are out.
+class ByCell(NamedTuple):
+    """What a generalised long-tail split can be carved from: class names in byte order, images (classes, attributes),
+    how many are out, and pairs that may leak (class rows and probability)."""
 
-    Counted from what would be carved: without the images that people, near-duplicate pairs or the folder ruled out.
-    """
+    names: list[str]
+    counts: np.ndarray
+    out: int
+    pairs: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+
+
+def by_cell(workspace: Workspace, clusters_name: str) -> ByCell:
+    """What can be carved now: without the images that people, near-duplicate pairs or the folder ruled out."""
     base = files.stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
     made = f"{base} {standing(workspace)} {workspace.ledger.position()}"
-    return _cells(workspace, workspace.key, clusters_name, made)
+    return _by_cell(workspace, workspace.key, clusters_name, made)
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _cells(_workspace: Workspace, key: str, name: str, made: str) -> tuple[list[str], np.ndarray, int]:
-    inputs = split_inputs.gather(_workspace, clusters=name)
-    table = inputs.clusters
-    kept = ~np.isin(table["image_id"].to_numpy(), inputs.excluded["image_id"].to_numpy())
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _by_cell(_workspace: Workspace, key: str, name: str, made: str) -> ByCell:
+    found = split_inputs.gather(_workspace, clusters=name)
+    table = found.clusters
+    kept = ~np.isin(table["image_id"].to_numpy(), found.excluded["image_id"].to_numpy())
     words = table["class_name"].unify_dictionaries().combine_chunks()
     codes, names = words.indices.to_numpy(), words.dictionary.to_pylist()
     attribute = table["attribute"].to_numpy().astype(np.int64)
     width = int(attribute.max(initial=0)) + 1
     counts = np.bincount(codes[kept] * width + attribute[kept], minlength=len(names) * width).reshape(-1, width)
     order = [i for i in sorted(range(len(names)), key=lambda i: names[i].encode()) if counts[i].sum()]
-    return [names[i] for i in order], counts[order], len(inputs.excluded)
+    pairs = None
+    if exclusions.pairs_path(_workspace).is_file():
+        row = np.full(len(names), -1, np.int64)
+        row[order] = np.arange(len(order))
+        of = np.full(len(found.images), -1, np.int64)
+        of[table["image_id"].to_numpy()[kept]] = row[codes[kept]]
+        candidates = pairs_of(_workspace, found)
+        pairs = of[candidates.image_a], of[candidates.image_b], candidates.probability
+    return ByCell([names[i] for i in order], counts[order], len(found.excluded), pairs)
