@@ -145,6 +145,8 @@ def convert(
         str | None, typer.Option("--from", help="Format to read; told by the file when left out.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Where the pictures lie; taken off absolute paths.")] = None,
+    absolute: Annotated[bool, typer.Option("--absolute", help="Write paths with the root before them.")] = False,
+    stem: Annotated[str | None, typer.Option(help="Of the names of files; the source's by default.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     copy: Copy = False,
     class_folders: ClassFolders = "name",
@@ -162,6 +164,8 @@ def convert(
         origin=origin,
         to=to,
         root=root,
+        absolute=absolute,
+        stem=stem,
         overwrite=overwrite,
         link="copy" if copy else "link",
         class_folders=class_folders,
@@ -214,7 +218,13 @@ def verify(
         progress(0, 1, "rebuilding")
         path = workspace.path / "exports" / check_name(name, "export") / "manifest.json"
         found = again(path)
-        return {"export": name, "files": len(found["files"]), "made": path.stat().st_mtime_ns}
+        made = path.stat().st_mtime_ns
+        return {
+            "export": name,
+            "files": len(found["files"]),
+            "without_pictures": found["without_pictures"],
+            "made": made,
+        }
 
     run_stage(folder, job, as_json, stage)
 

@@ -6,14 +6,6 @@ from curation import files, jobs
 from curation.formats import registry
 from curation.ui import frame, split_view, tables
 
-USES = {
-    "glt-json": "Loaders of ImageNet-GLT: one file, every split with labels, frequencies and attributes",
-    "csv": "Spreadsheets and scripts: one row an image",
-    "parquet": "Tables of any size: pandas, Arrow, DuckDB",
-    "imagenet-lt-txt": "Long-tail code in the manner of OLTR: one `path label` list a split",
-    "folder": "torchvision's ImageFolder: split / class / picture, as links or copies",
-}
-
 workspace = frame.current()
 frame.title("Export", "Annotation files that anyone can rebuild and verify")
 names = workspace.split_names()
@@ -22,17 +14,28 @@ if not names:
 
 with st.sidebar:
     splits = st.multiselect("Splits", names, default=names[:1], key="exported")
-    chosen = st.pills(
+    chosen = st.multiselect(
         "Formats",
         list(registry.FORMATS),
-        selection_mode="multi",
-        default=["glt-json", "csv"],
+        default=["glt-json", "csv"] if split_view.has_attributes(workspace, splits) else ["csv", "imagenet-lt-txt"],
         format_func=lambda name: registry.FORMATS[name].title,
         key="formats",
     )
+    options: dict[str, object] = {}
     with st.expander("More"):
-        copy = st.toggle("Copy pictures", key="copy", help="In the folder format; links otherwise")
-        absolute = st.toggle("Absolute paths", key="absolute", help="As the published GLT loader wants them")
+        options["copy"] = st.toggle("Copy pictures", key="copy", help="Into trees; links otherwise") or None
+        options["absolute"] = st.toggle("Absolute paths", key="absolute", help="As published loaders want them") or None
+        kinds = {"name": "by name", "index": "by label, zero-padded", "wnid": "by WNID"}
+        folders = st.selectbox("Class folders", list(kinds), format_func=kinds.get, key="class_folders")
+        options["class-folders"] = folders if folders != "name" else None
+        if any(registry.FORMATS[name].pictures for name in chosen):
+            shard = st.number_input("Pictures a shard", 1, 1_000_000, 10_000, key="shard_images")
+            options["shard-images"] = int(shard) if shard != 10_000 else None
+        if "subset-npz" in chosen:
+            options["max-ram"] = st.number_input(
+                "Memory for one part (GB)", 0.1, value=None, key="max_ram", placeholder="one part"
+            )
+            options["concatenate"] = st.toggle("One compressed file", key="concatenate") or None
     st.button(
         "Export",
         type="primary",
@@ -40,8 +43,10 @@ with st.sidebar:
         disabled=not chosen or not splits or frame.busy(workspace, "export"),
         on_click=frame.start_job,
         args=(workspace, "export", *splits),
-        kwargs={"format": chosen, "copy": copy or None, "absolute": absolute or None},
+        kwargs={"format": chosen, **options},
     )
+    if any(registry.FORMATS[name].pictures and not registry.FORMATS[name].loose for name in chosen):
+        st.caption("Shards and arrays hold copies of the pictures: see that you may give them away.")
 
 
 for name in splits:
@@ -52,7 +57,9 @@ manifests = sorted(workspace.path.glob("exports/[!.]*/manifest.json"), key=lambd
 if not manifests:
     st.text("An export shows here with its files, their sizes and hashes. Every export has a manifest and a ZIP.")
     st.dataframe(
-        [{"format": registry.FORMATS[n].title, "for": USES.get(n, "")} for n in registry.FORMATS], hide_index=True
+        [{"format": kind.title, "for": kind.use} for kind in registry.FORMATS.values()],
+        hide_index=True,
+        height=38 + 35 * len(registry.FORMATS),
     )
 for path in manifests:
     manifest = files.read_json(path)
@@ -75,7 +82,9 @@ for path in manifests:
         )
     check = next((c for c in checks if c.argv[1] == path.parent.name and c.started > path.stat().st_mtime), None)
     if check is not None and check.state == "done":
-        st.success(f"Rebuilt: all {check.result['files']:,} files have the hashes of the manifest.")
+        lost = check.result.get("without_pictures", 0)
+        told = f" {lost:,} files with pictures are not here, and were not checked." if lost else ""
+        st.success(f"Rebuilt: all {check.result['files']:,} files have the hashes of the manifest.{told}")
     elif check is not None and check.state == "failed":
         st.error(frame.plain(check.message))
     st.dataframe(

@@ -148,6 +148,6 @@ def _row(path: Path, line: int, cells: list[str]) -> Row:
     name, label = cells[0], cells[1].strip()
     if not re.fullmatch("[0-9]{1,9}", label) or int(label) > MAX_LABEL:
         raise CurationError(f"{path}, line {line}: label {label!r} is no whole number from 0 to {MAX_LABEL:,}")
-    if not name or ".." in name.split("/"):
+    if not name or ".." in re.split(r"[/\\]", name):
         raise CurationError(f"{path}, line {line}: {name!r} is no path of a picture: '..' could lead anywhere")
     return name, int(label)

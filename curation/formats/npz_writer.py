@@ -88,7 +88,8 @@ class Packer:
 
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-        self._progress(self._done, self._total, "packing: done") if error[0] is None else None
+        if error[0] is None:
+            self._progress(self._done, self._total, "writing pictures")
 
     def write(self, path: Path, part: int | None) -> None:
         """Write the rows of a part as stored arrays; of all parts, compressed, when None."""
@@ -115,7 +116,7 @@ class Packer:
                 lost.append(place)
             sink.write(bytes(crops.BYTES) if isinstance(pixels, str) else pixels)
             if self._done % _REPORT == 0:
-                self._progress(self._done, self._total, "packing: pictures")
+                self._progress(self._done, self._total, "writing pictures")
             self._done += 1
         return lost
 

@@ -112,7 +112,7 @@ def read(path: Path) -> AnnotationSet:
     rows = [len(numbers[split]) for split in numbers]
     label, number = np.concatenate([*labels.values()]), np.concatenate([*numbers.values()])
     columns = {
-        "path": _paths(np.repeat(["train/", "val/"], rows), label, number, classes),
+        "path": _paths(np.repeat([0, 1], rows), label, number, classes),
         "label": label,
         "class_name": names_of(label, classes),
         "split": names_of(np.repeat([0, 1], rows), ("train", "val")),
@@ -248,7 +248,7 @@ def _classes(path: Path, labels: np.ndarray, about: pa.Table | None) -> list[str
     return about["class_name"].to_pylist() if about is not None else [str(label) for label in range(highest + 1)]
 
 
-def _paths(starts: np.ndarray, labels: np.ndarray, numbers: np.ndarray, classes: Sequence[str]) -> pa.Array:
+def _paths(splits: np.ndarray, labels: np.ndarray, numbers: np.ndarray, classes: Sequence[str]) -> pa.Array:
     """SPLIT/CLASS/NUMBER.png of every row; a class that cannot be a file name goes by its label."""
     often = Counter(name.casefold() for name in classes)
     safe = [
@@ -257,5 +257,5 @@ def _paths(starts: np.ndarray, labels: np.ndarray, numbers: np.ndarray, classes:
     ]
     folders = pa.array(safe, pa.string()).take(pa.array(labels))
     ends = pa.array(numbers).cast(pa.string())
-    front = pc.binary_join_element_wise(pa.array(starts.tolist(), pa.string()), folders, "")
-    return pc.binary_join_element_wise(pc.binary_join_element_wise(front, ends, "/"), ".png", "")
+    places = pc.binary_join_element_wise(pa.array(["train", "val"]).take(pa.array(splits)), folders, ends, "/")
+    return pc.binary_join_element_wise(places, ".png", "")

@@ -76,7 +76,7 @@ class Counts:
     """Images that there are: `available` int64 (C, U), `names` of classes and `sources` in byte order.
 
     `base`: images of every class (C,) in each split of a given split, of those that may still be used; `wanted`: class
-    sizes (C,) to match, -1 where none is told.
+    sizes (C,) to match, -1 where none is told; `attributed`: images (C,) that have an attribute, where a table tells.
     """
 
     names: list[str]
@@ -84,10 +84,11 @@ class Counts:
     available: np.ndarray
     base: Mapping[str, np.ndarray] = field(default_factory=dict)
     wanted: np.ndarray | None = None
+    attributed: np.ndarray | None = None
 
     @classmethod
     def of(cls, pool: Pool, inputs: Inputs) -> Counts:
-        """Count a pool, and what the tables `base` and `histogram` say of its classes."""
+        """Count a pool, and what the tables `base`, `histogram` and `attributes` say of its classes."""
         base: dict[str, np.ndarray] = {}
         if inputs.base is not None:
             base = {
@@ -98,7 +99,11 @@ class Counts:
         if inputs.histogram is not None:
             told = dict(zip(*(inputs.histogram[c].to_pylist() for c in ("class_name", "images")), strict=True))
             wanted = np.array([told.get(name, -1) for name in pool.names], np.int64)
-        return cls(pool.names, pool.sources, pool.by_source(), base, wanted)
+        attributed = None
+        if inputs.attributes is not None:
+            having = np.isin(pool.image_id, inputs.attributes["image_id"].to_numpy())
+            attributed = np.bincount(pool.cls[having], minlength=len(pool.names))
+        return cls(pool.names, pool.sources, pool.by_source(), base, wanted, attributed)
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ class Stratified(Carving):
 def plan_stratified(counts: Counts, p: Stratified) -> ClassPlan:
     """Every class in its proportion.
 
-    Shares are rounded so that the total of each split is exact and no class is more than one image off its share
-    (largest remainders, as in stratified sampling), or class by class.
+    Shares are rounded by largest remainders, so that the total of each split is exact and every class less than two
+    images off its share; or class by class.
 
     Raises:
         ArgumentError, TooFew: as for `class_plan.allot`.

@@ -34,7 +34,7 @@ class Kind:
     - `clustered`: whether it takes clusters; `counted`: whether its plan counts what `tables` makes.
     - `tables`: makes its other input tables (by name of `Inputs`' fields) from a workspace, or from files and splits
       that its parameters name; the inputs so far tell which images are excluded.
-    - `fitted`: parameters that fit the data.
+    - `fitted`: parameters that fit the data; `suggest`: the same from counts alone, where a preview begins with them.
     """
 
     name: str
@@ -47,3 +47,4 @@ class Kind:
     counted: bool = False
     tables: Callable[[Workspace, Any, Inputs], Mapping[str, pa.Table]] = _nothing
     fitted: Callable[[Inputs, Any], Any] = _as_it_is
+    suggest: Callable[[Counts, Any], Any] | None = None

@@ -53,7 +53,7 @@ def carve(inputs: Inputs, p: MultiAttribute) -> Result:
         ArgumentError: without attributes, or with groups of near duplicates.
     """
     pool, had = _gathered(inputs)
-    planned = plan(Counts.of(pool, inputs), p, attributed=_attributed(pool, had))
+    planned = plan(Counts.of(pool, inputs), p)
     codes, reasons, _ = class_draw.assign(pool, planned, _keys(pool, had, planned, p))
     result = class_draw.finished(pool, planned, p, codes, reasons, _report(pool, had, planned, codes, p))
     if not p.rank_attributes:
@@ -68,8 +68,7 @@ def carve(inputs: Inputs, p: MultiAttribute) -> Result:
 
 def fitted(inputs: Inputs, p: MultiAttribute) -> MultiAttribute:
     """The largest tests that all classes can fill."""
-    pool, had = _gathered(inputs)
-    return suggest(Counts.of(pool, inputs), p, attributed=_attributed(pool, had))
+    return suggest(Counts.of(_gathered(inputs)[0], inputs), p)
 
 
 KIND = Kind(
@@ -79,6 +78,8 @@ KIND = Kind(
     settings=MultiAttribute,
     carve=carve,
     plan=plan,
+    counted=True,
+    suggest=suggest,
     tables=tables,
     fitted=fitted,
 )
@@ -96,11 +97,6 @@ def _gathered(inputs: Inputs) -> tuple[Pool, Positives]:
         raise ArgumentError("recipe 'glt-multi' takes 1 table of attributes and has 0: set attributes=FILE")
     pool = gather(replace(inputs, clusters=None))
     return pool, positives(inputs.attributes, pool.image_id)
-
-
-def _attributed(pool: Pool, had: Positives) -> np.ndarray:
-    """Images of every class that have an attribute, int64 (C,)."""
-    return np.bincount(pool.cls[np.bincount(had.image, minlength=len(pool.cls)) > 0], minlength=len(pool.names))
 
 
 def _keys(pool: Pool, had: Positives, planned: ClassPlan, p: MultiAttribute) -> np.ndarray:

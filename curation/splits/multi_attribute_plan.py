@@ -37,13 +37,18 @@ class MultiAttribute(Settings):
         reads=True,
     )
     threshold: float = option(0.5, "Attribute from scores above", "An image has an attribute above this", reads=True)
-    inter: str = option("lt", "Classes of train", "lt: long-tailed, bl: balanced", choices=tuple(PUBLISHED))
+    inter: str = option("lt", "Classes of train", choices={"lt": "long-tailed", "bl": "balanced"})
     test: int | None = option(
         None, "Test images a class", "Of each test set; 200 with lt and 100 with bl unless told", least=1, most=MOST
     )
     val: int | None = option(None, "Val images a class", "100 with lt and 50 with bl unless told", least=0, most=MOST)
     imbalance: float = option(
-        200.0, "Imbalance", "Largest to smallest class of train, falling exponentially (lt)", least=1, most=1e9
+        200.0,
+        "Imbalance factor",
+        "Largest to smallest class of train, falling exponentially",
+        least=1,
+        most=1e9,
+        when={"inter": ["lt"]},
     )
     iid: str = option(
         "stratified",
@@ -52,10 +57,9 @@ class MultiAttribute(Settings):
         choices=("stratified", "uniform"),
         rare=True,
     )
-    policy: str = option("error", "A class too small", "Say so, take what there is, or leave it out",
-                         choices=tuple(POLICIES))  # fmt: skip
+    policy: str = option("error", "A class too small", choices=POLICIES)
     least: int = option(1, "Training images a class, at least", least=0, most=MOST, rare=True)
-    fractions: tuple[float, ...] = option((0.38, 0.79), "Medium and tail begin at (share of classes)", rare=True)
+    fractions: tuple[float, ...] = option((0.38, 0.79), "Medium and tail begin at", "Shares of the classes", rare=True)
     rank_attributes: bool = option(
         True, "Rank images by attributes", "Attribute 0, 1 or 2: the usual, the middle and the rare third", rare=True
     )
@@ -73,20 +77,19 @@ class MultiAttribute(Settings):
         return test if self.test is None else self.test, val if self.val is None else self.val
 
 
-def plan(counts: Counts, p: MultiAttribute, *, attributed: np.ndarray | None = None) -> ClassPlan:
+def plan(counts: Counts, p: MultiAttribute) -> ClassPlan:
     """Split sizes by class; label 0 is the class with most images, equal ones in byte order of names.
 
     Args:
-        counts: of the images that may be used.
+        counts: of the images that may be used; all have an attribute where nothing tells.
         p: parameters.
-        attributed: how many of them have an attribute, int (C,); all when None, as for a preview.
 
     Raises:
         CurationError: a class or the pool is too small and the policy does not allow for it; names the worst with both
             numbers, and sizes that fit.
     """
     total = counts.available.sum(1)
-    attributed = total if attributed is None else np.asarray(attributed, np.int64)
+    attributed = total if counts.attributed is None else counts.attributed
     rows = np.argsort(-total, kind="stable")
     test, val = p.sizes()
     tests = _fitting(total, attributed, test, val, p)[rows]
@@ -118,19 +121,19 @@ def plan(counts: Counts, p: MultiAttribute, *, attributed: np.ndarray | None = N
     )
 
 
-def suggest(counts: Counts, p: MultiAttribute, *, attributed: np.ndarray | None = None) -> MultiAttribute:
+def suggest(counts: Counts, p: MultiAttribute) -> MultiAttribute:
     """The largest tests, up to those asked for, for which no class and no pool is too small; val in proportion.
 
     Where not even one image a class fits, the policy becomes `shrink`.
     """
     test, val = p.sizes()
     total = counts.available.sum(1)
-    attributed = total if attributed is None else attributed
+    attributed = total if counts.attributed is None else counts.attributed
     fits, beyond = 0, int(_fitting(total, attributed, test, val, p).min(initial=test)) + 1
     while beyond - fits > 1:  # what is too much for the pool stays so with larger tests
         size = (fits + beyond) // 2
         try:
-            plan(counts, _sized(p, size).replace(policy="error"), attributed=attributed)
+            plan(counts, _sized(p, size).replace(policy="error"))
             fits = size
         except CurationError:
             beyond = size
@@ -227,7 +230,7 @@ def _explain(counts: Counts, total: np.ndarray, attributed: np.ndarray, p: Multi
     ]
     small = int(((attributed < test) | (total < need)).sum())
     more = f"; and {len(lines) - 5:,} more" if len(lines) > 5 else ""
-    fit = suggest(counts, p, attributed=attributed)
+    fit = suggest(counts, p)
     sizes = f"test={fit.sizes()[0]} and val={fit.sizes()[1]} (instead of {test} and {val}), or " * (
         fit.sizes() != p.sizes()
     )

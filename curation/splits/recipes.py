@@ -22,6 +22,7 @@ from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.splits import (
     chosen,
+    class_names,
     even,
     glt_kind,
     inputs,
@@ -121,7 +122,7 @@ def make(
     kind = kind_of(asked["kind"])
     duplicates = duplicates or asked.get("duplicates", "decided")
     clusters = clusters or (asked.get("clusters") if asked.get("clusters") in workspace.cluster_names() else None)
-    typed = kind.settings.from_dict(given)
+    typed = class_names.named(workspace, kind.settings.from_dict(given))
     position = workspace.ledger.position() if until is None else until
     chosen = choose_clusters(workspace, clusters) if kind.clustered else None
     tables = gather(workspace, kind, typed, clusters=chosen, until=position, duplicates=duplicates)
@@ -345,9 +346,10 @@ def _store(workspace: Workspace, name: str, recipe: dict[str, Any], tables: Inpu
 def _listed(kind: Kind, key: str, text: str) -> Any:
     if text.startswith("["):
         return _value(text)
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) == 1 and Path(text).is_file():
-        parts = [line.strip() for line in Path(text).read_text(encoding="utf-8").splitlines() if line.strip()]
+    if "," not in text and Path(text).is_file():
+        parts = subset.read_classes(text)
+    else:
+        parts = [part.strip() for part in text.split(",")]
     texts = is_list(kind.settings, key, of="str")
     return [part for part in parts if part] if texts else [_value(part) for part in parts]
 

@@ -34,9 +34,7 @@ class Subset(Carving):
 
     KIND: ClassVar[str] = "subset"
 
-    classes: tuple[str, ...] = option(
-        (), "Classes", "By name or WNID, in the order of labels; all when empty", reads=True
-    )
+    classes: tuple[str, ...] = option((), "Classes", "By name or WNID, in the order of labels; all when empty")
     official: bool = option(True, "Val as published", "All of the source split val, where there is one")
     val: Share = option(0.1, "Val otherwise", "A share of each class, images a class, or source:NAME")
     test: Share = option(None, "Test", "A share of each class, images a class, or source:NAME", rare=True)
@@ -99,41 +97,22 @@ def plan(counts: Counts, p: Subset) -> ClassPlan:
 
 
 def carve(inputs: Inputs, p: Subset) -> Result:
-    """Take the subset; see `class_draw.carve`. WNIDs stand for the class that `inputs.class_metadata` says."""
-    return class_draw.carve(inputs, named(inputs, p), plan=plan)
-
-
-def named(inputs: Inputs, p: Subset) -> Subset:
-    """The parameters with WNIDs replaced by class names, where no class is called by its WNID.
-
-    Raises:
-        ArgumentError: two entries name one class, or a WNID that of several.
-    """
-    names, by_wnid = set(_names(inputs)), _by_wnid(inputs.class_metadata)
-    found = []
-    for name in p.classes:
-        called = [name] if name in names else by_wnid.get(name, [name])
-        if len(called) > 1:
-            raise ArgumentError(f"{name} is the WNID of {len(called)} classes, {', '.join(called)}: list them by name")
-        found.append(called[0])
-    _once(enumerate(found, 1), "classes: entry")
-    return p.replace(classes=found)
+    """Take the subset; see `class_draw.carve`."""
+    return class_draw.carve(inputs, p, plan=plan)
 
 
 def tables(workspace: Workspace, p: Subset, inputs: Inputs) -> Mapping[str, pa.Table]:
-    """`class_metadata` (ABOUT, a row for each class in byte order), where a file or WNIDs ask for it.
+    """`class_metadata` (ABOUT, a row for each class in byte order), where a file tells it.
 
     Raises:
         CurationError: the metadata file is missing or damaged; names the line.
         ArgumentError: it describes none of the classes.
     """
-    names = _names(inputs)
-    if not p.metadata and set(p.classes) <= set(names):
+    if not p.metadata:
         return {}
+    names = _names(inputs)
     known = workspace.classes() if (workspace.path / "classes.parquet").is_file() else None
     about = _described(names, known)
-    if not p.metadata:
-        return {"class_metadata": about}
     told = subset_csv.read_meta_clsloc(Path(p.metadata))
     rows = pc.index_in(about["wnid"].combine_chunks(), told["wnid"].combine_chunks(), skip_nulls=True)
     if rows.null_count == len(rows):
@@ -174,15 +153,6 @@ def _names(inputs: Inputs) -> list[str]:
     """Classes that have images, in byte order."""
     found = pc.unique(inputs.images["class_name"].cast(pa.string())).drop_null().to_pylist()
     return sorted(found, key=str.encode)
-
-
-def _by_wnid(about: pa.Table | None) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    columns: list[list[Any]] = [about[c].to_pylist() for c in ("wnid", "class_name")] if about is not None else [[], []]
-    for wnid, name in zip(*columns, strict=True):
-        if wnid:
-            found.setdefault(wnid, []).append(name)
-    return found
 
 
 def _described(names: list[str], known: pa.Table | None) -> pa.Table:

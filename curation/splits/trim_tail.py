@@ -220,7 +220,7 @@ def _over(pool: Pool, planned: ClassPlan, codes: np.ndarray, keys: np.ndarray) -
     rows = np.flatnonzero(codes >= 0)
     cell = codes[rows] * len(pool.names) + pool.cls[rows]
     rows = rows[(np.bincount(cell, minlength=most.size) > most.ravel())[cell]]
-    rows = rows[np.lexsort((rows, keys[rows], codes[rows] * len(pool.names) + pool.cls[rows]))]
+    rows = rows[np.lexsort((keys[rows], codes[rows] * len(pool.names) + pool.cls[rows]))]
     cell = codes[rows] * len(pool.names) + pool.cls[rows]
     position = np.arange(len(rows)) - np.searchsorted(cell, cell)
     over = np.zeros(len(codes), bool)

@@ -82,14 +82,16 @@ def split_histograms(
     frequency: Sequence[int],
     *,
     source: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
     height: int = 520,
 ) -> go.Figure:
-    """Per split: images per class, classes aligned by id, and images per attribute beside it.
+    """Per split: images per class, classes aligned, and images per attribute beside it.
 
     Args:
         counts: per split, an integer array (classes, attributes); one column where there are no attributes.
-        names: the classes in id order.
+        names: the classes in the order to draw.
         frequency: 0 head, 1 medium, 2 tail, per class.
+        labels: label of each class; its place when None.
         source: what there is to split, like one of `counts`; drawn first, in grey.
     """
     rows = {} if source is None else {"source": source}
@@ -108,8 +110,10 @@ def split_histograms(
         subplot_titles=[text for name in rows for text in (_split_title(name, rows[name]), "")[:columns]],
     )
     frequency = np.asarray(frequency)
+    ids = range(len(names)) if labels is None else labels
+    words = [f"{n} (label {i}, {GROUPS[f]})" for i, n, f in zip(ids, names, frequency, strict=True)]
     for row, (name, of) in enumerate(rows.items(), 1):
-        _class_histogram(figure, row, of.sum(1), names, frequency, split_colour(name))
+        _class_histogram(figure, row, of.sum(1), words, split_colour(name))
         if columns == 2:
             bars = go.Bar(
                 x=np.arange(attributes),
@@ -166,11 +170,8 @@ def compared(counts: np.ndarray, names: Sequence[str], splits: tuple[str, str], 
     return figure.update_layout(showlegend=True, barmode="group", hovermode="x unified", legend=place)
 
 
-def _class_histogram(
-    figure: go.Figure, row: int, totals: np.ndarray, names: Sequence[str], frequency: np.ndarray, colour: str
-) -> None:
-    labels = [f"{n} (id {i}, {GROUPS[f]})" for i, (n, f) in enumerate(zip(names, frequency, strict=True))]
-    common = {"customdata": labels, "hovertemplate": "%{customdata}: %{y:,}<extra></extra>"}
+def _class_histogram(figure: go.Figure, row: int, totals: np.ndarray, words: Sequence[str], colour: str) -> None:
+    common = {"customdata": words, "hovertemplate": "%{customdata}: %{y:,}<extra></extra>"}
     x = np.arange(len(totals))
     if len(totals) <= 120:
         trace = go.Bar(x=x, y=totals, marker_color=colour, **common)

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from curation.errors import CurationError
+from curation.splits.class_plan import Carving
 from curation.splits.kind import Kind
 from curation.ui import frame, tables
 from curation.workspace import Workspace
@@ -23,6 +24,7 @@ _SLIDERS = {
     "k": 50,
     "cap": 1.0,
 }
+_CARVING = {field.name for field in dataclasses.fields(Carving)}
 _SHARES = ("0.05", "0.1", "0.2", "10", "20", "50")
 _NONE = "none"
 _KEPT: dict[str, Any] = {"persist_state": "session"}
@@ -40,7 +42,7 @@ def form(workspace: Workspace, kind: Kind, start: Callable[[Mapping[str, Any]], 
     Returns:
         Values of the parameters that were drawn, as JSON has them.
     """
-    fields = [f for f in dataclasses.fields(kind.settings) if f.metadata.get("label")]
+    fields = sorted((f for f in dataclasses.fields(kind.settings) if f.metadata.get("label")), key=_common)
     values: dict[str, Any] = {}
     for field in (f for f in fields if not f.metadata["rare"]):
         _draw(workspace, kind, field, start, values, scope)
@@ -50,6 +52,11 @@ def form(workspace: Workspace, kind: Kind, start: Callable[[Mapping[str, Any]], 
             for field in rare:
                 _draw(workspace, kind, field, start, values, scope)
     return values
+
+
+def _common(field: Any) -> int:
+    """What makes a recipe what it is comes first; then what all have, and what depends on that."""
+    return int(field.name in _CARVING) + 2 * bool(_CARVING & {*field.metadata["when"]} - {"frequency"})
 
 
 def _draw(workspace: Workspace, kind: Kind, field: Any, start: Callable, values: dict[str, Any], scope: str) -> None:

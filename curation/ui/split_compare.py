@@ -39,18 +39,22 @@ def show(workspace: Workspace, name: str) -> None:
     }
     for column, (label, (value, words)) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
         column.metric(label, f"{value:,}", help=words)
-    _asked(found)
     split = st.segmented_control("Split", list(found.histograms), default=next(iter(found.histograms)),
                                  required=True, key="compared_split", label_visibility="collapsed")  # fmt: skip
     figure = charts.compared(found.histograms[split], found.classes, found.names)
     st.plotly_chart(figure, key="compared", config={"displayModeBar": False})
     _moved(workspace, found)
+    _asked(found)
 
 
 def _asked(found: Comparison) -> None:
-    """Parameters and inputs that differ."""
-    rows = [{"": key, **_pair(found, pair)} for key, pair in {**found.recipe, **found.parameters}.items()]
+    """What was asked for otherwise; of recipes of different kinds, what they are."""
+    same = "kind" not in found.recipe
+    rows = [
+        {"": key, **_pair(found, pair)} for key, pair in {**found.recipe, **(found.parameters if same else {})}.items()
+    ]
     if rows:
+        st.caption("Asked for otherwise" if same else "By recipes of two kinds")
         st.dataframe(rows, hide_index=True)
     else:
         st.caption("Made by the same recipe")

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from curation import files
 from curation.errors import CurationError
-from curation.splits import recipes
+from curation.splits import class_names, recipes
 from curation.splits.class_plan import TooFew
 from curation.splits.expected_leaks import planned_leaks, straddling
 from curation.splits.inputs import DUPLICATES
@@ -37,25 +38,26 @@ def show(workspace: Workspace) -> None:
         "View", VIEWS, default=VIEWS[0], required=True, key="design_view", label_visibility="collapsed"
     )
     with st.sidebar:
-        document = _asked(workspace)
+        place = st.container()  # in sight whatever the number of parameters
+        document = _asked(workspace, place)
+        with place:
+            save(workspace, document)
     if view == "published":
         _published(workspace)
     elif view == "recipe":
         _recipe(workspace, document)
     elif document is not None:
         _preview(workspace, document)
-    with st.sidebar:
-        save(workspace, document)
 
 
-def _asked(workspace: Workspace) -> dict[str, Any] | None:
-    """The recipe as its fields have it; None when it cannot be, which the page then says."""
+def _asked(workspace: Workspace, head: DeltaGenerator) -> dict[str, Any] | None:
+    """The recipe as its fields have it (its kind in `head`); None when it cannot be, which the page then says."""
     kinds = [k for k in recipes.RECIPES.values() if workspace.cluster_names() or not k.clustered]
     begun = st.session_state.get("design", {"kind": kinds[0].name, "parameters": {}, "begun": 0})
     names = [kind.name for kind in kinds]
     scope = f"{begun['begun']}.{workspace.key}"
     first = names.index(begun["kind"]) if begun["kind"] in names else 0
-    name = st.selectbox(
+    name = head.selectbox(
         "Recipe",
         names,
         index=first,
@@ -64,7 +66,7 @@ def _asked(workspace: Workspace) -> dict[str, Any] | None:
         persist_state="session",
     )
     kind = recipes.RECIPES[name]
-    st.caption(kind.about)
+    head.caption(kind.about)
     clusters = None
     if kind.clustered:
         found = workspace.cluster_names()
@@ -86,7 +88,7 @@ def _asked(workspace: Workspace) -> dict[str, Any] | None:
             persist_state="session",
         )
     try:
-        parameters = kind.settings.from_dict({**hidden, **values})
+        parameters = class_names.named(workspace, kind.settings.from_dict({**hidden, **values}))
     except CurationError as error:
         st.error(recipe_form.told(error))
         return None
@@ -96,10 +98,17 @@ def _asked(workspace: Workspace) -> dict[str, Any] | None:
 
 def _fit(workspace: Workspace, kind: Kind, clusters: str | None, values: Mapping[str, Any]) -> dict[str, Any]:
     """First values that fit the data, where they are other than the recipe's."""
-    if kind.name != "glt" or clusters is None:
+    if clusters is not None:
+        fit = _suggested(tables.by_cell(workspace, clusters).counts, values.get("inter", "lt"))
+        return {"per_cell": fit.per_cell, "val_per_cell": fit.val_per_cell, "policy": fit.policy}
+    if kind.suggest is None:
         return {}
-    fit = _suggested(tables.by_cell(workspace, clusters).counts, values.get("inter", "lt"))
-    return {"per_cell": fit.per_cell, "val_per_cell": fit.val_per_cell, "policy": fit.policy}
+    try:
+        settings = kind.settings.from_dict({k: v for k, v in values.items() if k in ("attributes", "inter")})
+        found = kind.suggest(tables.by_class(workspace, kind, settings, "decided").counts, settings)
+    except CurationError:  # the preview says what is missing
+        return {}
+    return {key: value for key, value in found.changed().items() if key not in values}
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -132,8 +132,16 @@ def draw(contents: Contents, *, leaks: float | None, key: str, made: bool = Fals
     for column, (label, text) in zip(st.columns(len(facts)), facts.items(), strict=True):
         column.metric(label, text, help=ABOUT.get(label))
     _warn(contents)
-    counts = {split: contents.counts[i] for i, split in enumerate(contents.splits)}
-    figure = charts.split_histograms(counts, contents.classes, contents.frequency, source=contents.source)
+    # Largest first, aligned in all splits, so that the tail is seen for what it is.
+    order = np.argsort(-contents.train, kind="stable")
+    order = order[np.argsort(contents.frequency[order], kind="stable")]
+    figure = charts.split_histograms(
+        {split: contents.counts[i][order] for i, split in enumerate(contents.splits)},
+        [contents.classes[i] for i in order],
+        contents.frequency[order],
+        source=contents.source[order],
+        labels=order,
+    )
     st.plotly_chart(figure, key=key, config={"displayModeBar": False})
     by_split(contents)
     if contents.shortfalls:

@@ -58,6 +58,11 @@ def ruled_out_since(workspace: Workspace, table: pa.Table) -> int:
     return int(np.isin(table["image_id"].to_numpy(), tables.ruled_out(workspace)).sum())
 
 
+def has_attributes(workspace: Workspace, names: Sequence[str]) -> bool:
+    """Whether all of these saved splits tell attributes, as GLT JSON does."""
+    return all(tables.split(workspace, name)["attribute"].null_count == 0 for name in names)
+
+
 def _anew(recipe: dict) -> None:
     split_design.begin(recipe)
     st.session_state["split"] = "New split"

@@ -9,6 +9,7 @@ from curation.cli import main
 from curation.duplicates import leaks, verdicts
 from curation.exclusions import pairs_path
 from curation.ledger import Event
+from curation.splits import recipes
 from curation.survivors import resolution
 from curation.ui import court, recent
 from curation.workspace import SCHEMA_VERSION, Workspace
@@ -207,34 +208,96 @@ def test_pairs_of_another_workspace_are_refused_and_can_be_searched_anew(page, w
     assert [b for b in app.button if b.label == "Find pairs"]
 
 
-def test_split_design_moves_with_its_sliders(page, workspace):
+def design(page, recipe="Generalised long tail"):
+    """The page of a new split by a recipe."""
     app = page("splits")
     app.selectbox(key="split").set_value("New split").run()
+    chosen = next(box for box in app.selectbox if box.label == "Recipe")
+    kind = next(kind.name for kind in recipes.RECIPES.values() if kind.title == recipe)
+    return app if chosen.value == kind else chosen.set_value(kind).run()
+
+
+def labelled(elements, label):
+    return next(element for element in elements if element.label == label)
+
+
+def test_split_design_moves_with_its_sliders(page, workspace):
+    app = design(page)
     before = {m.label: m.value for m in app.metric}
-    app.slider(key=f"per_cell_lt_{workspace.key}").set_value(2).run()
+    labelled(app.slider, "Test images a cell").set_value(2).run()
     after = {m.label: m.value for m in app.metric}
     assert before["Images"] == after["Images"] == "122"  # the broken one is among those left out
     assert before["In splits"] != after["In splits"]
 
 
 def test_a_split_that_cannot_be_had_says_what_is_short(page, workspace):
-    app = page("splits")
-    app.selectbox(key="split").set_value("New split").run()
-    app.selectbox(key=f"policy_lt_{workspace.key}").set_value("error")
-    app.slider(key=f"per_cell_lt_{workspace.key}").set_value(50).run()
+    app = design(page)
+    labelled(app.selectbox, "A class too small").set_value("error")
+    labelled(app.slider, "Test images a cell").set_value(50).run()
     assert "too few" in app.warning[0].value
     table = app.dataframe[0].value
     assert (table["short"] == table["need"] - table["have"]).all()
-    assert not [b for b in app.button if b.label == "Save split"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in recipes.RECIPES.values() if not kind.counted])
+def test_every_recipe_shows_what_it_would_contain(page, workspace, kind):
+    app = design(page, kind.title)
+    assert not app.exception
+    short = [warning.value for warning in app.warning if "too few" in warning.value]
+    assert not app.error, app.error[0].value
+    assert "In splits" in {metric.label for metric in app.metric} or short
+
+
+def test_what_was_short_is_told_by_class(page, workspace):
+    app = design(page, "k-shot")
+    labelled(app.number_input, "Training images a class").set_value(1000).run()
+    assert "needs 1,000" in app.warning[0].value.replace("\\", "")
+    assert set(app.dataframe[0].value["split"]) == {"train"}
+
+
+def test_a_published_recipe_goes_into_the_fields(page, workspace):
+    app = design(page)
+    app.get("button_group")[0].set_value("published").run()
+    app.button(key="use_five-shot").click().run()
+    assert labelled(app.selectbox, "Recipe").value == "k-shot"
+    assert labelled(app.number_input, "Training images a class").value == 5
 
 
 def test_saving_a_split_starts_its_job(page, workspace, jobs_started):
-    app = page("splits")
-    app.selectbox(key="split").set_value("New split").run()
+    app = design(page)
     next(b for b in app.button if b.label == "Save split").click().run()
     ((kind, argv),) = jobs_started
     assert kind == "split"
-    assert argv[argv.index("--name") + 1] == "glt-lt-2"
+    assert argv[argv.index("--name") + 1] == "glt-lt"
+    assert "revision 2" in "".join(c.value for c in app.caption)
+
+
+def test_a_saved_recipe_can_be_changed_and_compared(page, workspace, sent):
+    app = page("splits")
+    labelled(app.button, "Design from this one").click().run()
+    assert app.selectbox(key="split").value == "New split"
+    assert labelled(app.slider, "Test images a cell").value == 2
+    recipes.make(workspace, name="glt-lt", recipe=recipes.load(workspace, "glt-lt")[0], parameters={"seed": 26})
+    app = page("splits")
+    app.selectbox(key="split").set_value("glt-lt.r2").run()
+    app.get("button_group")[0].set_value("compare").run()
+    assert labelled(app.selectbox, "Compared with").value == "glt-lt"
+    moved = app.dataframe[0].value
+    assert moved.to_numpy().sum() == 122
+    asked = app.dataframe[1].value.set_index("")
+    assert asked.loc["seed", "glt-lt"] != asked.loc["seed", "glt-lt.r2"] == "26"
+
+
+def test_a_class_shows_who_is_in_and_why_not(page, workspace, sent):
+    app = page("splits")
+    app.get("button_group")[0].set_value("classes").run()
+    groups = sent(app, "gallery")["groups"]
+    titles = [group["title"] for group in groups]
+    assert titles[0] == "train"
+    assert any(title.startswith("left out: ") for title in titles)
+    name = labelled(app.selectbox, "Class").value
+    images = workspace.images(["class_name"])["class_name"].to_pylist().count(name)
+    assert groups[-1]["end"] == images
 
 
 def test_saved_split_shows_what_was_left_out(page, workspace, sent):

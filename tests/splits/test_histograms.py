@@ -7,7 +7,7 @@ import pytest
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.splits import histograms
+from curation.splits import class_names, histograms
 from curation.splits.inputs import HISTOGRAM, gather
 from curation.workspace import CLASSES
 
@@ -99,9 +99,9 @@ def test_classes_are_told_by_name_then_wnid_then_lemma(workspace):
     ours = ["Tabby Cat", "n1", "n2", "n3"]
     # 'crane' is a lemma of two classes; 'tabby' comes after the WNID of the same class.
     names = ["Tinca tinca", "crane", "Derrick", "tabby", "n4", "zebra"]
-    assert histograms.resolved(names, ours, workspace) == ["n1", "crane", "n3", "tabby", "Tabby Cat", "zebra"]
-    assert histograms.resolved(["n4", "tabby cat", "Tabby Cat"], ours, workspace) == ["n4", "tabby cat", "Tabby Cat"]
-    assert histograms.resolved(["tabby_cat"], ours, workspace) == ["Tabby Cat"]
+    assert class_names.resolved(names, ours, workspace) == ["n1", "crane", "n3", "tabby", "Tabby Cat", "zebra"]
+    assert class_names.resolved(["n4", "tabby cat", "Tabby Cat"], ours, workspace) == ["n4", "tabby cat", "Tabby Cat"]
+    assert class_names.resolved(["tabby_cat"], ours, workspace) == ["Tabby Cat"]
 
 
 def test_a_table_has_the_names_of_the_workspace(workspace):

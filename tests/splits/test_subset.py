@@ -6,7 +6,7 @@ import pytest
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import EXCLUSIONS
-from curation.splits import subset
+from curation.splits import class_names, subset
 from curation.splits.class_plan import Counts
 from curation.splits.inputs import IMAGE_COLUMNS, Inputs
 from curation.splits.presets import PRESETS
@@ -107,18 +107,12 @@ def test_a_file_of_classes(tmp_path):
 
 
 def test_a_wnid_names_a_class(workspace):
-    found = inputs(TREE)
-    by_wnid = typed(classes=["n09472597", "acorn"])
-    assert KIND.tables(workspace, typed(classes=["volcano"]), found) == {}
-    made = Inputs(found.images, found.excluded, **KIND.tables(workspace, by_wnid, found))
-    result = KIND.carve(made, by_wnid)
-    assert result.report["classes"] == ["volcano", "acorn"]
-    assert result.split.equals(KIND.carve(found, typed(classes=["volcano", "acorn"])).split)
+    asked = class_names.named(workspace, typed(classes=["n09472597", "acorn"]))
+    assert asked.classes == ("volcano", "acorn")
+    assert class_names.named(workspace, asked) is asked
     with pytest.raises(ArgumentError, match="classes: entry 2 names 'volcano', as 1 does"):
-        KIND.carve(made, typed(classes=["n09472597", "volcano"]))
-    about = made.class_metadata.set_column(1, "wnid", pa.array(["n1", "n1", "n2"]))
-    with pytest.raises(ArgumentError, match="n1 is the WNID of 2 classes, acorn, crane: list them by name"):
-        KIND.carve(Inputs(found.images, found.excluded, class_metadata=about), typed(classes=["n1"]))
+        typed(classes=["volcano", "volcano"])
+    assert class_names.named(workspace, typed(classes=["n09472597", "volcano"])).classes == ("n09472597", "volcano")
 
 
 def test_class_metadata_from_a_file(workspace, tmp_path):
