@@ -119,7 +119,8 @@ def stored(workspace: Workspace, name: str, recipe: Mapping[str, Any]) -> Inputs
 
 def _groups(workspace: Workspace, until: int | None) -> tuple[pa.Table, dict[int, str]]:
     """Groups of near duplicates, and images that lie in one with an image of a reference set, with the reason."""
-    members = resolution.resolve(workspace, until=until).members.to_pandas()
+    # Whom people keep does not matter: all of a group stay.
+    members = resolution.resolve(workspace, until=until, strict=False).members.to_pandas()
     outside = members["component"].isin(members.loc[members["reference"] != "", "component"])
     own = members[members["reference"] == ""]
     leaked = own[outside.loc[own.index]]

@@ -124,8 +124,8 @@ def make(
     clusters = clusters or (asked.get("clusters") if asked.get("clusters") in workspace.cluster_names() else None)
     typed = class_names.named(workspace, kind.settings.from_dict(given))
     position = workspace.ledger.position() if until is None else until
-    chosen = choose_clusters(workspace, clusters) if kind.clustered else None
-    tables = gather(workspace, kind, typed, clusters=chosen, until=position, duplicates=duplicates)
+    of_clusters = choose_clusters(workspace, clusters) if kind.clustered else None
+    tables = gather(workspace, kind, typed, clusters=of_clusters, until=position, duplicates=duplicates)
     if fit:
         typed = kind.fitted(tables, typed)
     document = {
@@ -134,10 +134,10 @@ def make(
         "revision": 1,
         "parameters": files.without_folders(typed.to_dict()),
         "inputs": tables.digests() | {"rows": len(tables.images)},
-        "clusters": chosen,
+        "clusters": of_clusters,
         "duplicates": duplicates,
         "ledger_position": position,
-        "made_from": provenance(workspace, chosen, getattr(typed, "features", None)),
+        "made_from": provenance(workspace, of_clusters, _features(workspace, typed)),
         "tool": {"name": "curation", "version": curation.__version__},
     }
     document = {key: value for key, value in document.items() if value not in (None, {})}
@@ -316,6 +316,11 @@ def free_name(workspace: Workspace, name: str) -> str:
         )
     there = revisions(workspace, name)
     return f"{name}.r{revision_of(there[-1])[1] + 1}" if there else name
+
+
+def _features(workspace: Workspace, settings: Any) -> str | None:
+    """The feature set that a recipe of this kind uses."""
+    return chosen.choose_features(workspace, settings.features) if isinstance(settings, chosen.Chosen) else None
 
 
 class _Taken(Exception):

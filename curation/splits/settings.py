@@ -111,7 +111,7 @@ def check_share(key: str, value: Share) -> None:
     """Raises ArgumentError when a value is no `Share`."""
     if value is None or (isinstance(value, str) and value.startswith("source:") and len(value) > 7):
         return
-    if isinstance(value, str) or not (0 <= value < 1 or (value == int(value) and value <= MOST)):
+    if isinstance(value, str) or not (0 <= value < 1 or (1 <= value <= MOST and value == int(value))):
         raise ArgumentError(
             f"{key} is {value!r}: give a share below 1, a whole number of images a class up to {MOST:,}, or "
             "source:NAME for all images of a source split"

@@ -34,9 +34,8 @@ DUPLICATE_WORDS = {
 
 def show(workspace: Workspace) -> None:
     """Draw the designer."""
-    view = st.segmented_control(
-        "View", VIEWS, default=VIEWS[0], required=True, key="design_view", label_visibility="collapsed"
-    )
+    st.session_state.setdefault("design_view", VIEWS[0])
+    view = st.segmented_control("View", VIEWS, required=True, key="design_view", label_visibility="collapsed")
     with st.sidebar:
         place = st.container()  # in sight whatever the number of parameters
         document = _asked(workspace, place)

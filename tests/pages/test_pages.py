@@ -250,8 +250,8 @@ def test_every_recipe_shows_what_it_would_contain(page, workspace, kind):
 
 def test_what_was_short_is_told_by_class(page, workspace):
     app = design(page, "k-shot")
-    labelled(app.number_input, "Training images a class").set_value(1000).run()
-    assert "needs 1,000" in app.warning[0].value.replace("\\", "")
+    labelled(app.slider, "Training images a class").set_value(50).run()
+    assert "needs 50" in app.warning[0].value.replace("\\", "")
     assert set(app.dataframe[0].value["split"]) == {"train"}
 
 
@@ -260,7 +260,7 @@ def test_a_published_recipe_goes_into_the_fields(page, workspace):
     app.get("button_group")[0].set_value("published").run()
     app.button(key="use_five-shot").click().run()
     assert labelled(app.selectbox, "Recipe").value == "k-shot"
-    assert labelled(app.number_input, "Training images a class").value == 5
+    assert labelled(app.slider, "Training images a class").value == 5
 
 
 def test_saving_a_split_starts_its_job(page, workspace, jobs_started):

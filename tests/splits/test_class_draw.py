@@ -96,6 +96,13 @@ def test_a_group_across_classes_counts_in_each():
         assert set(ids) <= set(tallied.by_split(found)["train"])  # only train has room for three bees
 
 
+def test_large_groups_are_placed_while_there_is_room():
+    inputs = tallied.made({"ant": 10}, groups=[1] * 2 + [2] * 6 + [3] * 2)
+    for seed in range(40):  # in some the keys of both small groups are lower
+        found = carve(inputs, Carving(val=None, test=4, seed=seed))
+        assert tallied.counts(found).tolist() == [[6], [4]]
+
+
 def test_a_group_larger_than_any_split_is_left_out():
     inputs = tallied.made({"ant": 12}, groups=[1] * 7 + [0] * 5)
     found = carve(inputs, Carving(val=3, test=3))
@@ -197,7 +204,7 @@ def test_a_chooser_needs_a_key_of_every_image_that_it_may_take():
 def test_a_group_is_chosen_by_its_best_image():
     groups = [0] * 30
     groups[3] = groups[20] = groups[25] = 1
-    groups[21] = groups[26] = 2
+    groups[21] = groups[22] = groups[27] = groups[28] = 2
     inputs = tallied.made({"ant": 30}, groups=groups)
     pool = gather(inputs)
     place = {image: i for i, image in enumerate(pool.image_id.tolist())}
