@@ -16,7 +16,8 @@ import pyarrow as pa
 from curation.arrays import Features
 from curation.errors import ArgumentError
 from curation.splits import class_draw, scores
-from curation.splits.class_plan import Carving, ClassPlan, Counts, allot
+from curation.splits.carving import Carving
+from curation.splits.class_plan import ClassPlan, Counts, allot
 from curation.splits.even import check_train, shares
 from curation.splits.inputs import SCORES, Inputs
 from curation.splits.kind import Kind

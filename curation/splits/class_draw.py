@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from curation.errors import CurationError
-from curation.splits.class_plan import Carving, ClassPlan, Counts, Shortfall
+from curation.splits.carving import Carving
+from curation.splits.class_plan import ClassPlan, Counts, Shortfall
 from curation.splits.inputs import Inputs
 from curation.splits.pool import Pool, gather
 from curation.splits.random_keys import random_keys

@@ -13,62 +13,11 @@ import numpy as np
 
 from curation.errors import ArgumentError, CurationError
 from curation.splits.apportion import apportion
+from curation.splits.carving import Carving
 from curation.splits.inputs import Inputs
 from curation.splits.pool import Pool
 from curation.splits.random_keys import random_keys
-from curation.splits.settings import MOST, Settings, Share, check_share, option
-
-ORDERS = {"name": "byte order of names", "size": "largest class first", "given": "as listed in classes"}
-POLICIES = {
-    "error": "refuse, and say what is short",
-    "shrink": "take what there is",
-    "drop_class": "leave the class out",
-}
-RULES = {"count": "by training images", "rank": "by rank of the class"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Carving(Settings):
-    """Parameters of every recipe that carves train, val and test out of the images of each class."""
-
-    classes: tuple[str, ...] = option((), "Classes", "Only these, by name or WNID; all when empty", rare=True)
-    val: Share = option(0.1, "Val", "A share of each class, images a class, or source:NAME")
-    test: Share = option(0.1, "Test", "A share of each class, images a class, or source:NAME")
-    pool: str = option("", "Draw from source split", "Empty: all that no split takes whole", rare=True)
-    order: str = option("name", "Order of labels", choices=ORDERS, rare=True)
-    policy: str = option("error", "A class too small", choices=POLICIES)
-    least: int = option(1, "Training images a class, at least", least=0, most=MOST, rare=True)
-    frequency: str = option("count", "Head, medium, tail", choices=RULES, rare=True)
-    thresholds: tuple[float, ...] = option(
-        (100.0, 20.0), "Head above, tail below (images)", rare=True, when={"frequency": ["count"]}
-    )
-    fractions: tuple[float, ...] = option(
-        (0.40, 0.85), "Medium and tail begin at (share of classes)", rare=True, when={"frequency": ["rank"]}
-    )
-    seed: int = option(25, "Seed", "Every random draw comes from it", least=0, rare=True)
-
-    def check(self) -> None:
-        for key in ("val", "test"):
-            check_share(key, getattr(self, key))
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
-        if twice:
-            raise ArgumentError(
-                f"classes lists {twice[0]!r} {self.classes.count(twice[0])} times: list every class once"
-            )
-        if self.order == "given" and not self.classes:
-            raise ArgumentError("order is 'given' and classes lists 0: list the classes in the order of labels")
-        shares = [v for v in (self.val, self.test) if isinstance(v, float) and v < 1]
-        if sum(shares) >= 1:
-            raise ArgumentError(f"val and test are {self.val} and {self.test}: together they must be below 1")
-        if isinstance(self.val, str) and self.val == self.test:
-            raise ArgumentError(f"val and test are both {self.val!r}: one source split cannot be two splits")
-        for key in ("fractions", "thresholds"):
-            if len(getattr(self, key)) != 2:
-                raise ArgumentError(f"{key} has {len(getattr(self, key))} entries, and must have 2")
-        if not 0 <= self.fractions[0] <= self.fractions[1] <= 1:
-            raise ArgumentError(f"fractions are {list(self.fractions)}: they must rise from 0 to 1")
-        if self.thresholds[0] < self.thresholds[1] - 1:
-            raise ArgumentError(f"thresholds are {list(self.thresholds)}: the first must not be below the second")
+from curation.splits.settings import Share
 
 
 @dataclass(frozen=True)
@@ -192,7 +141,7 @@ def allot(
         has = inside[order]
         asked = _wanted(p, has, order, train) if sizes is None else sizes(has)
         got = _fit(asked, has, p.least)
-        strict = sizes is not None or (p.policy == "error" and train is not None)
+        strict = sizes is not None or (p.policy != "shrink" and train is not None)
         least = np.maximum(asked[0] if strict else 0, p.least)
         short = (got[1:] < asked[1:]).any(0) | (got[0] < least)
         if p.policy != "drop_class" or not short.any():

@@ -10,7 +10,8 @@ import numpy as np
 from curation.errors import ArgumentError
 from curation.splits import class_draw
 from curation.splits.apportion import apportion
-from curation.splits.class_plan import Carving, ClassPlan, Counts, allot, share
+from curation.splits.carving import Carving
+from curation.splits.class_plan import ClassPlan, Counts, allot, share
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.result import Result

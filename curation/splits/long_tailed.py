@@ -10,7 +10,8 @@ import numpy as np
 
 from curation.errors import ArgumentError
 from curation.splits import class_draw, profiles
-from curation.splits.class_plan import POLICIES, Carving, ClassPlan, Counts, allot, label_order, random_order
+from curation.splits.carving import POLICIES, Carving
+from curation.splits.class_plan import ClassPlan, Counts, allot, label_order, random_order
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.pool import Pool

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from curation.errors import ArgumentError, CurationError
 from curation.splits import class_draw, histograms
-from curation.splits.class_plan import POLICIES, Carving, ClassPlan, Counts, TooFew, allot
+from curation.splits.carving import POLICIES, Carving
+from curation.splits.class_plan import ClassPlan, Counts, TooFew, allot
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.result import Result

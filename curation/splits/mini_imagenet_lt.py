@@ -17,7 +17,8 @@ import numpy as np
 from curation.errors import ArgumentError
 from curation.splits import class_draw
 from curation.splits.apportion import apportion
-from curation.splits.class_plan import Carving, ClassPlan, Counts, allot, label_order
+from curation.splits.carving import Carving
+from curation.splits.class_plan import ClassPlan, Counts, allot, label_order
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.pool import gather

@@ -10,7 +10,8 @@ import numpy as np
 from curation.errors import ArgumentError, CurationError
 from curation.splits import profiles
 from curation.splits.apportion import apportion
-from curation.splits.class_plan import POLICIES, ClassPlan, Counts, Shortfall
+from curation.splits.carving import POLICIES
+from curation.splits.class_plan import ClassPlan, Counts, Shortfall
 from curation.splits.plan import SPLITS
 from curation.splits.random_keys import random_keys
 from curation.splits.settings import MOST, Settings, option

@@ -20,7 +20,8 @@ from curation.errors import ArgumentError, CurationError
 from curation.formats import subset_csv
 from curation.formats.annotations import ABOUT
 from curation.splits import class_draw
-from curation.splits.class_plan import ORDERS, Carving, ClassPlan, Counts, allot
+from curation.splits.carving import ORDERS, Carving
+from curation.splits.class_plan import ClassPlan, Counts, allot
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.result import Result

@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from curation.errors import ArgumentError, CurationError
+from curation.splits.carving import RULES, Carving
 from curation.splits.class_draw import TO_SPARE, finished, random_order
-from curation.splits.class_plan import MOST, RULES, Carving, ClassPlan, Counts, frequency
+from curation.splits.class_plan import ClassPlan, Counts, frequency
 from curation.splits.inputs import BASE, Inputs
 from curation.splits.kind import Kind
 from curation.splits.pool import Pool, gather
 from curation.splits.result import Reasons, Result
-from curation.splits.settings import Settings, option
+from curation.splits.settings import MOST, Settings, option
 from curation.workspace import Workspace
 
 NOT_IN_BASE = "not in the split that is trimmed"

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from curation.errors import CurationError
-from curation.splits.class_plan import Carving
+from curation.splits.carving import Carving
 from curation.splits.kind import Kind
 from curation.ui import frame, tables
 from curation.workspace import Workspace

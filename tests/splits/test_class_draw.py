@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from curation.errors import CurationError
 from curation.splits import class_draw
-from curation.splits.class_plan import Carving, Counts, allot
+from curation.splits.carving import Carving
+from curation.splits.class_plan import Counts, allot
 from curation.splits.pool import gather
 
 SHARES = st.one_of(st.none(), st.sampled_from([0.1, 0.25, 0.4]), st.integers(1, 5))

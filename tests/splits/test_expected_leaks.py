@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from curation.exclusions import EXCLUSIONS
 from curation.splits import class_draw, expected_leaks
-from curation.splits.class_plan import Carving, Counts, allot
+from curation.splits.carving import Carving
+from curation.splits.class_plan import Counts, allot
 from curation.splits.expected_leaks import Candidates, locate, made_leaks, pairs_of, planned_leaks, straddling
 from curation.splits.inputs import GROUPS, Inputs
 from curation.splits.pool import gather
