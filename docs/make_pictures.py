@@ -24,6 +24,7 @@ from curation.workspace import Workspace  # noqa: E402
 TARGET = REPOSITORY / "docs" / "pictures"
 PAGES = ("start", "images", "features", "clusters", "map", "duplicates", "splits", "export")
 VIEWS = {"groups": "Groups", "stopping": "When to stop", "leaks": "Leaks"}
+SPLIT_VIEWS = {"compare": "glt.r2", "splits": "New split"}
 
 
 def prepare(home: Path) -> str:
@@ -34,6 +35,9 @@ def prepare(home: Path) -> str:
     workspace = pipeline.prepare(home / "workspaces" / "digits", source="digits")
     pipeline.run(workspace, source="digits", progress=lambda done, total, message: print(f"\r{message:50}", end=""))
     export.export(workspace, "glt", formats=("glt-json", "csv", "imagenet-lt-txt"))
+    from curation.splits import recipes
+
+    recipes.make(workspace, recipe=recipes.load(workspace, "glt")[0], name="glt", parameters={"per_cell": 12})
     compare(workspace, home / "other")
     recent.remember(workspace)
     return workspace.key
@@ -100,12 +104,21 @@ def main() -> None:
                 if stem == "map":
                     lasso(page)
                 page.screenshot(path=TARGET / f"{stem}.png")
+            for stem, split in SPLIT_VIEWS.items():
+                page.goto(f"{url}/splits?w={workspace}")
+                page.get_by_test_id("stSidebar").get_by_label("Split", exact=False).first.click()
+                page.get_by_role("option", name=split, exact=True).click()
+                page.wait_for_timeout(3000)
+                if stem == "compare":
+                    page.get_by_test_id("stMain").get_by_text("compare", exact=True).click()
+                page.wait_for_timeout(4000)
+                page.screenshot(path=TARGET / f"{stem}.png")
             for stem, view in VIEWS.items():
                 page.goto(f"{url}/duplicates?w={workspace}&view={quote(view)}&reviewer=anna")
                 page.locator(".page-title").wait_for()
                 page.wait_for_timeout(4000)
                 page.screenshot(path=TARGET / f"{stem}.png")
-    print(f"\r{len(PAGES) + len(VIEWS)} pictures in {TARGET}")
+    print(f"\r{len({*PAGES, *SPLIT_VIEWS, *VIEWS})} pictures in {TARGET}")
 
 
 if __name__ == "__main__":
