@@ -66,11 +66,14 @@ for path in manifests:
     archive = path.parent / f"{path.parent.name}.zip"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(frame.plain(path.parent.name), anchor=False, width="stretch")
+        address = f"/exports/{workspace.key}/{path.parent.name}"
+        if (path.parent / "datasheet.html").is_file():
+            link = f'<a class="download" href="{address}/datasheet.html" target="_blank">Datasheet</a>'
+            st.html(link, width="content")
         if archive.is_file():
             label = f"Download ZIP, {archive.stat().st_size / 1e6:,.1f} MB"
             # Names are letters, digits, '.', '_' and '-' only (`files.check_name`).
-            address = f"/exports/{workspace.key}/{path.parent.name}.zip"
-            st.html(f'<a class="download" href="{address}" download>{label}</a>', width="content")
+            st.html(f'<a class="download" href="{address}.zip" download>{label}</a>', width="content")
         st.button(
             "Verify",
             key=f"verify{path.parent.name}",

@@ -214,14 +214,26 @@ def asset(request: Request) -> Response:
 
 def download(request: Request) -> Response:
     """A finished export as ZIP."""
+    return _exported(request, "{name}.zip", "application/zip")
+
+
+async def datasheet(request: Request) -> Response:
+    """The datasheet of an export, which can load and run nothing."""
+    found = _exported(request, "datasheet.html", "text/html")
+    found.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return found
+
+
+def _exported(request: Request, pattern: str, kind: str) -> Response:
     try:
         name = files.check_name(request.path_params["name"], "export")
-        path = recent.open_workspace(request.path_params["workspace"]).path / "exports" / name / f"{name}.zip"
+        folder = recent.open_workspace(request.path_params["workspace"]).path / "exports" / name
     except CurationError as error:
         return JSONResponse({"error": str(error)}, 404)
+    path = folder / pattern.format(name=name)
     if not path.is_file():
         return JSONResponse({"error": f"{path} does not exist"}, 404)
-    return FileResponse(path, filename=path.name, media_type="application/zip")
+    return FileResponse(path, filename=path.name if kind != "text/html" else None, media_type=kind)
 
 
 routes = [
@@ -233,6 +245,7 @@ routes = [
     Route("/points/{workspace}/{map}.bin", points),
     Route("/assets/{version}/{name}", asset),
     Route("/exports/{workspace}/{name}.zip", download),
+    Route("/exports/{workspace}/{name}/datasheet.html", datasheet),
 ]
 
 

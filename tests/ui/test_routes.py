@@ -391,3 +391,14 @@ def test_start_up_sets_listening_sockets_to_send_at_once_and_leaves_nothing_open
             assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         os.close(writing)
         assert end.read() == b""  # the last writer is gone; a copy left open would wait here for ever
+
+
+def test_a_datasheet_is_shown_and_can_run_nothing(client, workspace):
+    (workspace.path / "exports" / "glt").mkdir(parents=True)
+    (workspace.path / "exports" / "glt" / "datasheet.html").write_text("<h1>glt</h1>")
+    answer = client.get(f"/exports/{workspace.key}/glt/datasheet.html")
+    assert (answer.status_code, answer.text) == (200, "<h1>glt</h1>")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "content-disposition" not in answer.headers
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert client.get(f"/exports/{workspace.key}/other/datasheet.html").status_code == 404
