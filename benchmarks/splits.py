@@ -214,7 +214,7 @@ def report(kinds: list[str], folder: Path) -> bool:
 
 
 def main() -> int:
-    from curation.splits.recipes import RECIPES
+    from curation.splits.kinds import RECIPES
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", default=",".join(RECIPES), help="by comma; all when left out")

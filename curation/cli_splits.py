@@ -40,12 +40,12 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Make a split by a recipe; what was left out is listed with its reason."""
-    from curation.splits import recipes
+    from curation.splits import documents, kinds, recipes
 
-    document = recipes.document(recipe)
+    document = documents.document(recipe)
     given = {"inter": inter, "mode": mode, "seed": seed}
     parameters = {key: value for key, value in given.items() if value is not None}
-    parameters |= recipes.parse_settings(settings or [], recipes.kind_of(document["kind"]))
+    parameters |= documents.parse_settings(settings or [], kinds.kind_of(document["kind"]))
 
     def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
         progress(0, 1, "making a split")

@@ -22,7 +22,7 @@ import curation
 from curation import datasheet_pages, datasheet_pictures, files, ledger
 from curation.duplicates import leaks
 from curation.duplicates.searched import recipe as search_recipe
-from curation.splits import recipes, statistics
+from curation.splits import kinds, recipes, statistics
 from curation.workspace import Workspace
 
 LICENCES = ("license", "licence", "copying")
@@ -119,7 +119,7 @@ def _frequency(table: pa.Table, classes: int) -> list[int | None]:
 
 def _recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Title of the kind, parameters that are not as they are by default, and all seeds."""
-    kind, parameters = recipes.RECIPES.get(recipe["kind"]), recipe.get("parameters", {})
+    kind, parameters = kinds.RECIPES.get(recipe["kind"]), recipe.get("parameters", {})
     usual = kind.settings().to_dict() if kind is not None else {}
     seeds = {"recipe": parameters.get("seed")}
     for name, settings in recipe.get("made_from", {}).items():

@@ -128,4 +128,4 @@ def test_a_datasheet(work, run):
     code, found = run("datasheet", work, "one")
     assert code == 0
     text = next(path for path in found["files"] if path.endswith(".md"))
-    assert "balanced" in Path(text).read_text(encoding="utf-8")
+    assert "Balanced" in Path(text).read_text(encoding="utf-8")

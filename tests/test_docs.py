@@ -9,8 +9,8 @@ from typer.main import get_command
 from curation.cli import app
 from curation.formats.registry import FORMATS
 from curation.splits.inputs import DUPLICATES
+from curation.splits.kinds import RECIPES
 from curation.splits.presets import PRESETS
-from curation.splits.recipes import RECIPES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]

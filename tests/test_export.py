@@ -18,6 +18,7 @@ from curation.export import Mismatch, export, rebuild
 from curation.formats import glt_json, image_folder, imagenet_lt_text, parquet, registry
 from curation.manifest import about, annotate, numbers, read_manifest
 from curation.splits import recipes
+from curation.splits.kinds import RECIPES
 from curation.workspace import Workspace
 
 # Formats that any of these splits fits; their pictures are only bytes, and their classes no synsets.
@@ -275,7 +276,7 @@ def test_formats_that_hold_only_train_and_val(workspace, tmp_path, monkeypatch):
         counts = funnel(len(inputs.images), split, left_out, ("train", "val"))
         return Result(split, left_out, {"classes": ["n01440764", "n02084071"], "funnel": counts})
 
-    monkeypatch.setitem(recipes.RECIPES, "halves", Kind("halves", "Halves", "A test", Settings, carve))
+    monkeypatch.setitem(RECIPES, "halves", Kind("halves", "Halves", "A test", Settings, carve))
     recipes.make(workspace, recipe="halves", name="two")
     for path in workspace.images(["path"])["path"].slice(70, 4).to_pylist():
         draw(len(path)).save(workspace.roots["images"] / path)

@@ -8,9 +8,8 @@ revision, `<name>.r2` and so on: nothing is ever overwritten.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,59 +18,17 @@ import pyarrow as pa
 
 import curation
 from curation import files
-from curation.errors import ArgumentError, CurationError
-from curation.splits import (
-    chosen,
-    class_names,
-    even,
-    glt_kind,
-    inputs,
-    long_tailed,
-    match_histogram,
-    mini_imagenet_lt,
-    multi_attribute,
-    subset,
-    trim_tail,
-)
+from curation.errors import ArgumentError
+from curation.splits import chosen, class_names, inputs
 from curation.splits.inputs import IMAGE_COLUMNS, Inputs
 from curation.splits.kind import Kind
-from curation.splits.presets import PRESETS
+from curation.splits.kinds import kind_of
 from curation.splits.result import Result
-from curation.splits.settings import is_list
 from curation.workspace import Workspace
 
-__all__ = ["IMAGE_COLUMNS", "Inputs", "RECIPES", "load", "make", "parse_settings", "run"]
+__all__ = ["IMAGE_COLUMNS", "Inputs", "load", "make", "run"]
 
-RECIPES: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        glt_kind.KIND,
-        multi_attribute.KIND,
-        long_tailed.KIND,
-        mini_imagenet_lt.KIND,
-        subset.KIND,
-        even.STRATIFIED,
-        even.BALANCED,
-        even.K_SHOT,
-        chosen.DIVERSE,
-        chosen.HARD,
-        chosen.TYPICAL,
-        trim_tail.KIND,
-        match_histogram.KIND,
-    )
-}
 _REVISION = re.compile(r"(?P<name>.+)\.r(?P<revision>[1-9][0-9]{0,5})")
-
-
-def kind_of(name: Any) -> Kind:
-    """A kind of recipe by name.
-
-    Raises:
-        ArgumentError: there is none of that name.
-    """
-    if name not in RECIPES:
-        raise ArgumentError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}, or give a file")
-    return RECIPES[name]
 
 
 def run(recipe: Mapping[str, Any], tables: Inputs) -> Result:
@@ -170,44 +127,6 @@ def gather(
     return replace(found, **kind.tables(workspace, settings, found))
 
 
-def document(recipe: str) -> dict[str, Any]:
-    """A recipe by its kind, by the name of a published preset, or from a JSON file.
-
-    Raises:
-        ArgumentError: there is none of that name.
-        CurationError: the file holds no recipe; names the key.
-    """
-    if recipe in RECIPES:
-        return {"kind": recipe, "parameters": {}}
-    if recipe in PRESETS:
-        return {"kind": PRESETS[recipe].recipe, "parameters": dict(PRESETS[recipe].parameters)}
-    if Path(recipe).suffix == ".json":
-        return checked(files.read_json(recipe), recipe)
-    known = ", ".join([*RECIPES, *PRESETS])
-    raise ArgumentError(f"unknown recipe {recipe!r}: choose one of {known}, or give a JSON file")
-
-
-def checked(content: Any, what: str) -> dict[str, Any]:
-    """A recipe from JSON: recipe.json of a split, the manifest of an export, or one of a person's own.
-
-    Raises:
-        ArgumentError: an unknown kind or parameter.
-        CurationError: it is no recipe; names the key.
-    """
-    if isinstance(content, dict) and isinstance(content.get("recipe"), dict):
-        content = content["recipe"]
-    if not isinstance(content, dict):
-        raise CurationError(
-            f"{what} holds a {type(content).__name__}, and a recipe is an object with kind and parameters"
-        )
-    for key, wanted in (("kind", str), ("parameters", dict), ("inputs", dict)):
-        if not isinstance(content.get(key, {} if wanted is dict else None), wanted):
-            raise CurationError(f"{what} is no recipe: key {key!r} is missing or not a {wanted.__name__}")
-    parameters = {key: value for key, value in content.get("parameters", {}).items() if key != "fit"}
-    kind_of(content["kind"]).settings.from_dict(parameters)
-    return content
-
-
 def listing(workspace: Workspace) -> list[dict[str, Any]]:
     """The stored splits: name, recipe, images in them by split and classes; revisions after each other."""
     rows = []
@@ -250,25 +169,6 @@ def load(workspace: Workspace, name: str) -> tuple[dict[str, Any], pa.Table, dic
         raise ArgumentError(f"there is no split {name!r} in {workspace.path}: it has {there}")
     table = files.read_table(folder / "split.parquet")
     return files.read_json(folder / "recipe.json"), table, files.read_json(folder / "report.json")
-
-
-def parse_settings(settings: Sequence[str], kind: Kind = glt_kind.KIND) -> dict[str, Any]:
-    """`["per_cell=20", "weights=7,2,1"]` as parameters: JSON where it is JSON, lists by comma, else text.
-
-    A list may also be the name of a text file with an entry a line; empty lines do not count.
-
-    Raises:
-        ArgumentError: an entry is not key=value, or a key is there twice.
-    """
-    found: dict[str, Any] = {}
-    for entry in settings:
-        key, equals, text = (part.strip() for part in entry.partition("="))
-        if not equals or not key:
-            raise ArgumentError(f"--set {entry!r} is not key=value, such as seed=25")
-        if key in found:
-            raise ArgumentError(f"--set says {key} twice: {found[key]!r} and {text!r}")
-        found[key] = _listed(kind, key, text) if is_list(kind.settings, key) else _value(text)
-    return found
 
 
 def provenance(workspace: Workspace, clusters: str | None, features: str | None = None) -> dict[str, Any]:
@@ -346,21 +246,3 @@ def _store(workspace: Workspace, name: str, recipe: dict[str, Any], tables: Inpu
         except _Taken:
             continue
         return place
-
-
-def _listed(kind: Kind, key: str, text: str) -> Any:
-    if text.startswith("["):
-        return _value(text)
-    if "," not in text and Path(text).is_file():
-        parts = subset.read_classes(text)
-    else:
-        parts = [part.strip() for part in text.split(",")]
-    texts = is_list(kind.settings, key, of="str")
-    return [part for part in parts if part] if texts else [_value(part) for part in parts]
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text

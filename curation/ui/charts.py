@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 import pyarrow as pa
 from plotly.subplots import make_subplots
-
-from curation.splits.statistics import GROUPS
 
 # Okabe and Ito's palette, told apart by colour-blind eyes on light and dark grounds.
 SPLIT_COLOURS = {
@@ -72,144 +70,8 @@ def class_bars(
     )
     figure = bare(go.Figure(bars), height)
     if len(order) <= 40:
-        figure.update_xaxes(tickvals=np.arange(len(order)), ticktext=[_short(label) for label in labels])
+        figure.update_xaxes(tickvals=np.arange(len(order)), ticktext=[short(label) for label in labels])
     return figure.update_yaxes(tickformat=",d")
-
-
-def split_histograms(
-    counts: Mapping[str, np.ndarray],
-    names: Sequence[str],
-    frequency: Sequence[int],
-    *,
-    source: np.ndarray | None = None,
-    labels: np.ndarray | None = None,
-    height: int = 520,
-) -> go.Figure:
-    """Per split: images per class, classes aligned, and images per attribute beside it.
-
-    Args:
-        counts: per split, an integer array (classes, attributes); one column where there are no attributes.
-        names: the classes in the order to draw.
-        frequency: 0 head, 1 medium, 2 tail, per class.
-        labels: label of each class; its place when None.
-        source: what there is to split, like one of `counts`; drawn first, in grey.
-    """
-    rows = {} if source is None else {"source": source}
-    rows |= {name: counts[name] for name in counts if counts[name].sum()}
-    if not rows:
-        return bare(go.Figure(), height)
-    attributes = max(of.shape[1] for of in rows.values())
-    columns = 2 if attributes > 1 else 1
-    figure = make_subplots(
-        rows=len(rows),
-        cols=columns,
-        column_widths=[0.8, 0.2][:columns],
-        shared_xaxes="columns",
-        vertical_spacing=0.055,
-        horizontal_spacing=0.05,
-        subplot_titles=[text for name in rows for text in (_split_title(name, rows[name]), "")[:columns]],
-    )
-    frequency = np.asarray(frequency)
-    ids = range(len(names)) if labels is None else labels
-    words = [f"{n} (label {i}, {GROUPS[f]})" for i, n, f in zip(ids, names, frequency, strict=True)]
-    for row, (name, of) in enumerate(rows.items(), 1):
-        _class_histogram(figure, row, of.sum(1), words, split_colour(name))
-        if columns == 2:
-            bars = go.Bar(
-                x=np.arange(attributes),
-                y=of.sum(0),
-                marker_color=split_colour(name),
-                hovertemplate="attribute %{x}: %{y:,}<extra></extra>",
-            )
-            figure.add_trace(bars, row=row, col=2)
-    _bands(figure, frequency, len(rows))
-    figure.update_annotations(font_size=12, xanchor="left", selector={"xanchor": "center"})
-    for row in range(len(rows)):
-        figure.layout.annotations[row].update(x=0)
-    figure.update_yaxes(tickformat=",d", nticks=4, rangemode="tozero")
-    figure.update_xaxes(showgrid=False)
-    few = len(names) <= 40
-    figure.update_xaxes(
-        tickvals=np.arange(len(names)) if few else None,
-        ticktext=[_short(n) for n in names] if few else None,
-        range=[-0.6, len(names) - 0.4],
-        col=1,
-    )
-    if columns == 2:
-        figure.update_xaxes(dtick=1, range=[-0.6, attributes - 0.4], col=2)
-        figure.update_xaxes(title_text="attribute", title_standoff=4, row=len(rows), col=2)
-    return bare(figure, height)
-
-
-def compared(counts: np.ndarray, names: Sequence[str], splits: tuple[str, str], *, height: int = 300) -> go.Figure:
-    """Images per class in two splits, classes aligned.
-
-    Args:
-        counts: integers (2, classes).
-        names: of the classes, in the order of labels.
-        splits: names of the two.
-    """
-    figure = go.Figure()
-    for of, name, colour in zip(counts, splits, (OTHER_COLOUR, SPLIT_COLOURS["train"]), strict=True):
-        common = {"customdata": [_short(n, 40) for n in names], "name": _short(name, 28)}
-        common["hovertemplate"] = "%{customdata}: %{y:,}"
-        if len(names) <= 120:
-            figure.add_trace(go.Bar(x=np.arange(len(names)), y=of, marker_color=colour, **common))
-        else:
-            line = {"shape": "hv", "width": 1, "color": colour}
-            figure.add_trace(go.Scatter(x=np.arange(len(names)), y=of, mode="lines", line=line, **common))
-    few = len(names) <= 40
-    figure.update_xaxes(
-        showgrid=False,
-        tickvals=np.arange(len(names)) if few else None,
-        ticktext=[_short(n) for n in names] if few else None,
-    )
-    figure.update_yaxes(tickformat=",d", rangemode="tozero")
-    bare(figure, height)
-    place = {"orientation": "h", "yanchor": "bottom", "y": 1, "x": 0}
-    return figure.update_layout(showlegend=True, barmode="group", hovermode="x unified", legend=place)
-
-
-def _class_histogram(figure: go.Figure, row: int, totals: np.ndarray, words: Sequence[str], colour: str) -> None:
-    common = {"customdata": words, "hovertemplate": "%{customdata}: %{y:,}<extra></extra>"}
-    x = np.arange(len(totals))
-    if len(totals) <= 120:
-        trace = go.Bar(x=x, y=totals, marker_color=colour, **common)
-    else:  # one path instead of a thousand bars
-        line = {"shape": "hv", "width": 1, "color": colour}
-        trace = go.Scatter(x=x, y=totals, mode="lines", line=line, fill="tozeroy", **common)
-    figure.add_trace(trace, row=row, col=1)
-
-
-def _bands(figure: go.Figure, frequency: np.ndarray, rows: int) -> None:
-    """Shade head, medium and tail behind every histogram, and name them once."""
-    for group in range(3):
-        ids = np.flatnonzero(frequency == group)
-        if not len(ids) or np.any(np.diff(ids) != 1):
-            continue
-        for row in range(1, rows + 1):
-            label = {"annotation_text": f"{GROUPS[group]} · {len(ids):,}", "annotation_font_size": 11}
-            figure.add_vrect(
-                x0=ids[0] - 0.5,
-                x1=ids[-1] + 0.5,
-                fillcolor=GROUP_COLOURS[group],
-                opacity=0.13,
-                line_width=0,
-                layer="below",
-                row=row,
-                col=1,
-                **(label | {"annotation_position": "top right"} if row == 1 else {}),
-            )
-
-
-def _split_title(name: str, counts: np.ndarray) -> str:
-    return f"{SPLIT_NAMES.get(name, name)} · {int(counts.sum()):,} images"
-
-
-def _short(name: str, length: int = 14) -> str:
-    # Plotly reads a few HTML tags in labels; a name is never one.
-    text = name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"
-    return text.replace("<", "‹").replace(">", "›")
 
 
 def points(
@@ -241,9 +103,9 @@ def points(
                 y=y[mine],
                 customdata=ids[mine],
                 mode="markers",
-                name=_short(labels[number], 28),
+                name=short(labels[number], 28),
                 marker={"size": 6 if len(x) < 3000 else 4, "color": colours[number % len(colours)], "opacity": 0.8},
-                hovertemplate=f"{_short(labels[number], 28)} · image %{{customdata}}<extra></extra>",
+                hovertemplate=f"{short(labels[number], 28)} · image %{{customdata}}<extra></extra>",
             )
         )
     bare(figure, height, t=8)
@@ -310,3 +172,9 @@ def duplicate_rate(rates: pa.Table, curve: pa.Table, lines: pa.Table, unit: str,
     figure.update_yaxes(tickformat=",d", rangemode="tozero", title_text="pairs", row=2, col=1)
     figure.update_xaxes(title_text=unit, title_standoff=4, row=2, col=1)
     return bare(figure, height)
+
+
+def short(name: str, length: int = 14) -> str:
+    # Plotly reads a few HTML tags in labels; a name is never one.
+    text = name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"
+    return text.replace("<", "‹").replace(">", "›")

@@ -11,7 +11,7 @@ import streamlit as st
 
 from curation.splits import recipes
 from curation.splits.compare import LEFT_OUT, Comparison
-from curation.ui import charts, frame, tables
+from curation.ui import frame, split_charts, tables
 from curation.ui.components.gallery import gallery
 from curation.workspace import Workspace
 
@@ -41,7 +41,7 @@ def show(workspace: Workspace, name: str) -> None:
         column.metric(label, f"{value:,}", help=words)
     split = st.segmented_control("Split", list(found.histograms), default=next(iter(found.histograms)),
                                  required=True, key="compared_split", label_visibility="collapsed")  # fmt: skip
-    figure = charts.compared(found.histograms[split], found.classes, found.names)
+    figure = split_charts.compared(found.histograms[split], found.classes, found.names)
     st.plotly_chart(figure, key="compared", config={"displayModeBar": False})
     _moved(workspace, found)
     _asked(found)

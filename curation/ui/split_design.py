@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from curation import files
 from curation.errors import CurationError
-from curation.splits import class_names, recipes
+from curation.splits import class_names, documents, kinds, recipes
 from curation.splits.class_plan import TooFew
 from curation.splits.expected_leaks import planned_leaks, straddling
 from curation.splits.inputs import DUPLICATES
@@ -51,20 +51,19 @@ def show(workspace: Workspace) -> None:
 
 def _asked(workspace: Workspace, head: DeltaGenerator) -> dict[str, Any] | None:
     """The recipe as its fields have it (its kind in `head`); None when it cannot be, which the page then says."""
-    kinds = [k for k in recipes.RECIPES.values() if workspace.cluster_names() or not k.clustered]
-    begun = st.session_state.get("design", {"kind": kinds[0].name, "parameters": {}, "begun": 0})
-    names = [kind.name for kind in kinds]
+    names = [k.name for k in kinds.RECIPES.values() if workspace.cluster_names() or not k.clustered]
+    begun = st.session_state.get("design", {"kind": names[0], "parameters": {}, "begun": 0})
     scope = f"{begun['begun']}.{workspace.key}"
     first = names.index(begun["kind"]) if begun["kind"] in names else 0
     name = head.selectbox(
         "Recipe",
         names,
         index=first,
-        format_func=lambda n: recipes.RECIPES[n].title,
+        format_func=lambda n: kinds.RECIPES[n].title,
         key=f"kind.{scope}",
         persist_state="session",
     )
-    kind = recipes.RECIPES[name]
+    kind = kinds.RECIPES[name]
     head.caption(kind.about)
     clusters = None
     if kind.clustered:
@@ -151,7 +150,7 @@ def _of_cells(workspace: Workspace, document: Mapping[str, Any]) -> None:
 
 
 def _of_classes(workspace: Workspace, document: Mapping[str, Any]) -> None:
-    kind = recipes.RECIPES[document["kind"]]
+    kind = kinds.RECIPES[document["kind"]]
     settings = kind.settings.from_dict(document["parameters"])
     counts, out, pairs = tables.by_class(workspace, kind, settings, document["duplicates"])
     planned = kind.plan(counts, settings)
@@ -196,7 +195,7 @@ def begin(document: Mapping[str, Any]) -> None:
 def _published(workspace: Workspace) -> None:
     """The gallery of published presets."""
     for preset in PRESETS.values():
-        kind = recipes.RECIPES.get(preset.recipe)
+        kind = kinds.RECIPES.get(preset.recipe)
         with st.container(horizontal=True, vertical_alignment="center", key=f"preset_{preset.name}"):
             with st.container(gap="xxsmall"):
                 st.markdown(f"**{frame.plain(preset.title)}** · {frame.plain(preset.about)}")
@@ -218,7 +217,7 @@ def _recipe(workspace: Workspace, document: Mapping[str, Any] | None) -> None:
     dropped = st.file_uploader("Drop in a recipe", type="json", help="recipe.json of a split, or a manifest.json")
     if dropped is not None:
         try:
-            read = recipes.checked(json.loads(dropped.getvalue()), dropped.name)
+            read = documents.checked(json.loads(dropped.getvalue()), dropped.name)
             st.button(f"Use {frame.plain(dropped.name)}", type="primary", on_click=begin, args=(read,))
         except (ValueError, CurationError) as error:
             st.error(frame.plain(frame.shorten(f"{dropped.name}: {error}", 400)))

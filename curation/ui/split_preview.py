@@ -15,7 +15,7 @@ from curation.splits.class_plan import ClassPlan, Counts, Shortfall
 from curation.splits.inputs import Inputs
 from curation.splits.plan import SPLITS, Plan
 from curation.splits.statistics import GROUPS, effective_number, entropy, gini, imbalance, statistics
-from curation.ui import charts, frame
+from curation.ui import frame, split_charts
 
 ABOUT = {
     "Imbalance": "Largest class of train over the smallest",
@@ -135,7 +135,7 @@ def draw(contents: Contents, *, leaks: float | None, key: str, made: bool = Fals
     # Largest first, aligned in all splits, so that the tail is seen for what it is.
     order = np.argsort(-contents.train, kind="stable")
     order = order[np.argsort(contents.frequency[order], kind="stable")]
-    figure = charts.split_histograms(
+    figure = split_charts.histograms(
         {split: contents.counts[i][order] for i, split in enumerate(contents.splits)},
         [contents.classes[i] for i in order],
         contents.frequency[order],

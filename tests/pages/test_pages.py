@@ -9,7 +9,7 @@ from curation.cli import main
 from curation.duplicates import leaks, verdicts
 from curation.exclusions import pairs_path
 from curation.ledger import Event
-from curation.splits import recipes
+from curation.splits import kinds, recipes
 from curation.survivors import resolution
 from curation.ui import court, recent
 from curation.workspace import SCHEMA_VERSION, Workspace
@@ -213,7 +213,7 @@ def design(page, recipe="Generalised long tail"):
     app = page("splits")
     app.selectbox(key="split").set_value("New split").run()
     chosen = next(box for box in app.selectbox if box.label == "Recipe")
-    kind = next(kind.name for kind in recipes.RECIPES.values() if kind.title == recipe)
+    kind = next(kind.name for kind in kinds.RECIPES.values() if kind.title == recipe)
     return app if chosen.value == kind else chosen.set_value(kind).run()
 
 
@@ -239,7 +239,7 @@ def test_a_split_that_cannot_be_had_says_what_is_short(page, workspace):
     assert (table["short"] == table["need"] - table["have"]).all()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in recipes.RECIPES.values() if not kind.counted])
+@pytest.mark.parametrize("kind", [kind for kind in kinds.RECIPES.values() if not kind.counted])
 def test_every_recipe_shows_what_it_would_contain(page, workspace, kind):
     app = design(page, kind.title)
     assert not app.exception

@@ -8,7 +8,7 @@ from attributed import NOBODY, make, matrix
 
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import EXCLUSIONS
-from curation.splits import class_draw, recipes
+from curation.splits import class_draw, kinds, recipes
 from curation.splits.class_plan import Counts
 from curation.splits.inputs import GROUPS, Inputs
 from curation.splits.multi_attribute import KIND, plan
@@ -199,7 +199,7 @@ def test_what_else_it_takes():
 
 
 def test_a_stored_split_is_made_again_from_its_own_tables(tmp_path, monkeypatch):
-    monkeypatch.setitem(recipes.RECIPES, KIND.name, KIND)
+    monkeypatch.setitem(kinds.RECIPES, KIND.name, KIND)
     workspace = clustered.build(tmp_path)
     rng = np.random.default_rng(0)
     lines = [f"{i},{word}" for i in range(300) for word in ("=big", "<b>red</b>", "wet") if rng.random() < 0.5]

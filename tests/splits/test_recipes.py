@@ -9,7 +9,7 @@ from curation import files
 from curation.clusters import kmeans
 from curation.errors import ArgumentError, CurationError
 from curation.ledger import Event
-from curation.splits import inputs, recipes
+from curation.splits import documents, inputs, recipes
 from curation.splits.digests import digest
 from curation.splits.result import reason_kind
 from curation.workspace import IMAGES, SPLIT
@@ -210,15 +210,15 @@ def test_settings_of_the_command_line():
         "class_order=b, 1",
         "class_size=null",
     ]
-    assert recipes.parse_settings(texts) == {
+    assert documents.parse_settings(texts) == {
         "per_cell": 20, "policy": "shrink", "weights": [7, 2, 1], "cap": 0.5, "fit": True, "class_order": ["b", "1"],
         "class_size": None,
     }  # fmt: skip
-    assert recipes.parse_settings(['custom={"a": 1}', "weights=[1, 2]"]) == {"custom": {"a": 1}, "weights": [1, 2]}
+    assert documents.parse_settings(['custom={"a": 1}', "weights=[1, 2]"]) == {"custom": {"a": 1}, "weights": [1, 2]}
     with pytest.raises(ArgumentError, match="--set 'per_cell' is not key=value"):
-        recipes.parse_settings(["per_cell"])
+        documents.parse_settings(["per_cell"])
     with pytest.raises(ArgumentError, match="--set says seed twice: 1 and '2'"):
-        recipes.parse_settings(["seed=1", "seed=2"])
+        documents.parse_settings(["seed=1", "seed=2"])
 
 
 def test_personal_folders_stay_out_of_a_recipe():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import EXCLUSIONS
-from curation.splits import compare, histograms, match_histogram, recipes, trim_tail
+from curation.splits import compare, histograms, kinds, match_histogram, recipes, trim_tail
 from curation.splits.class_plan import Counts
 from curation.splits.inputs import BASE, GROUPS, Inputs
 from curation.splits.trim_tail import KIND, TrimTail, plan_trim
@@ -197,7 +197,7 @@ def test_a_split_without_train_cannot_be_trimmed():
 def test_from_a_frequency_file_to_a_trimmed_split_and_back(tmp_path, monkeypatch):
     """A split of a file's sizes is stored, trimmed, and drawn once more; each again from its recipe."""
     for kind in (KIND, match_histogram.KIND):
-        monkeypatch.setitem(recipes.RECIPES, kind.name, kind)
+        monkeypatch.setitem(kinds.RECIPES, kind.name, kind)
     names = np.repeat(["ant", "bee", "cat"], [30, 20, 10]).tolist()
     workspace = paired.build(tmp_path / "w", 60, class_name=names)
     (tmp_path / "sizes.txt").write_text("bee\t12\ncat\t2\nant\t20\n")
