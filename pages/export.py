@@ -13,11 +13,15 @@ if not names:
     frame.empty("No splits yet", "Files are written from a saved split.", "splits", "Design a split")
 
 with st.sidebar:
-    splits = st.multiselect("Splits", names, default=names[:1], key="exported")
-    chosen = st.multiselect(
+    seen = st.session_state.get("split")  # the one that was looked at
+    splits = st.multiselect(
+        "Splits", names, default=[seen if seen in names else split_view.latest(workspace)], key="exported"
+    )
+    chosen = st.pills(
         "Formats",
         list(registry.FORMATS),
-        default=["glt-json", "csv"] if split_view.has_attributes(workspace, splits) else ["csv", "imagenet-lt-txt"],
+        selection_mode="multi",
+        default=["glt-json", "csv"] if split_view.has_attributes(workspace, splits) else ["csv", "parquet"],
         format_func=lambda name: registry.FORMATS[name].title,
         key="formats",
     )
@@ -56,10 +60,11 @@ checks = [job for job in jobs.listing(workspace, limit=100) if job.kind == "veri
 manifests = sorted(workspace.path.glob("exports/[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime)
 if not manifests:
     st.text("An export shows here with its files, their sizes and hashes. Every export has a manifest and a ZIP.")
+with st.expander("What the formats are for", expanded=not manifests):
     st.dataframe(
-        [{"format": kind.title, "for": kind.use} for kind in registry.FORMATS.values()],
+        [{"format": kind.title, "for": kind.use.replace("`", "")} for kind in registry.FORMATS.values()],
         hide_index=True,
-        height=38 + 35 * len(registry.FORMATS),
+        height=37 + 35 * len(registry.FORMATS),
     )
 for path in manifests:
     manifest = files.read_json(path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
 
-from curation.errors import CurationError
+from curation.errors import ArgumentError, CurationError
 from curation.splits.carving import Carving
 from curation.splits.kind import Kind
 from curation.ui import frame, tables
@@ -27,10 +28,31 @@ _SLIDERS = {
 _CARVING = {field.name for field in dataclasses.fields(Carving)}
 _SHARES = ("0.05", "0.1", "0.2", "10", "20", "50")
 _NONE = "none"
+_MOST = 2**53 - 1  # what a browser can count to
+# What an empty field means; "none" where nothing else is said.
+_EMPTY: dict[str | tuple[str, str], str] = {
+    "classes": "all",
+    "class_order": "none",
+    "weights": "as usual",
+    "attributes": "as clustered",
+    "class_size": "145 at most",
+    "train": "the rest",
+    ("k-shot", "test"): "the rest, if below",
+    "size": "as the smallest class",
+    "largest": "the largest there is",
+    "smallest": "by the imbalance factor",
+    "keep": "all",
+    "at_most": "no limit",
+    "most": "no limit",
+    ("glt-multi", "test"): "as published",
+    ("glt-multi", "val"): "as published",
+}
 _KEPT: dict[str, Any] = {"persist_state": "session"}
 
 
-def form(workspace: Workspace, kind: Kind, start: Callable[[Mapping[str, Any]], Mapping[str, Any]], scope: str) -> dict:
+def form(
+    workspace: Workspace, kind: Kind, start: Callable[[Mapping[str, Any]], Mapping[str, Any]], scope: str
+) -> tuple[dict[str, Any], ArgumentError | None]:
     """Draw a field for every parameter that counts; the rare ones under *More*.
 
     Args:
@@ -40,18 +62,26 @@ def form(workspace: Workspace, kind: Kind, start: Callable[[Mapping[str, Any]], 
         scope: part of the fields' keys; another one begins anew.
 
     Returns:
-        Values of the parameters that were drawn, as JSON has them.
+        Values of the parameters that were drawn, as JSON has them; and what is wrong with a field that cannot be read.
     """
     fields = sorted((f for f in dataclasses.fields(kind.settings) if f.metadata.get("label")), key=_common)
     values: dict[str, Any] = {}
+    problems: list[ArgumentError] = []
+
+    def draw(field: Any) -> None:
+        try:
+            _draw(workspace, kind, field, start, values, scope)
+        except ArgumentError as error:
+            problems.append(error)
+
     for field in (f for f in fields if not f.metadata["rare"]):
-        _draw(workspace, kind, field, start, values, scope)
+        draw(field)
     rare = [f for f in fields if f.metadata["rare"]]
     if rare:
         with st.expander("More"):
             for field in rare:
-                _draw(workspace, kind, field, start, values, scope)
-    return values
+                draw(field)
+    return values, problems[0] if problems else None
 
 
 def _common(field: Any) -> int:
@@ -67,15 +97,16 @@ def _draw(workspace: Workspace, kind: Kind, field: Any, start: Callable, values:
     # Another first value is another field, so that what fits is offered again when the rest changes.
     known = {"label": field.metadata["label"], "help": field.metadata["help"] or None, **_KEPT}
     known["key"] = f"{kind.name}.{field.name}.{json.dumps(usual)}.{scope}"
-    values[field.name] = _value(workspace, field, usual, known)
+    values[field.name] = _value(workspace, kind, field, usual, known)
 
 
 def _usual(kind: Kind, name: str) -> Any:
     return kind.settings().to_dict()[name]
 
 
-def _value(workspace: Workspace, field: Any, usual: Any, known: dict[str, Any]) -> Any:
+def _value(workspace: Workspace, kind: Kind, field: Any, usual: Any, known: dict[str, Any]) -> Any:
     annotation = str(field.type)
+    empty = _EMPTY.get((kind.name, field.name)) or _EMPTY.get(field.name, "none")
     if field.metadata["choices"]:
         words = field.metadata["choices"]
         place = list(words).index(usual) if usual in words else 0
@@ -85,33 +116,36 @@ def _value(workspace: Workspace, field: Any, usual: Any, known: dict[str, Any]) 
     if annotation == "bool":
         return st.toggle(value=usual, **known)
     if annotation.startswith("Share"):
-        return _share(workspace, usual, known)
+        return _share(workspace, usual, empty, known)
     if annotation.startswith(("int", "float")):
-        return _number(field, annotation, usual, known)
+        return _number(field, annotation, usual, empty, known)
     if annotation.startswith("tuple"):
-        return _list(annotation, usual, known)
+        return _list(field, annotation, usual, empty, known)
     return st.text_input(value=usual or "", **known)
 
 
-def _number(field: Any, annotation: str, usual: Any, known: dict[str, Any]) -> Any:
+def _number(field: Any, annotation: str, usual: Any, empty: str, known: dict[str, Any]) -> Any:
     whole = annotation.startswith("int")
     cast = int if whole else float
     least = cast(field.metadata["least"] or 0)
     if field.name in _SLIDERS and usual is not None:
-        most = max(cast(_SLIDERS[field.name]), usual)
+        most = max(cast(_SLIDERS[field.name]), cast(usual))
         step = 1 if whole else 0.05 if most <= 1 else 0.5 if most <= 20 else 1.0
         return st.slider(min_value=least, max_value=most, value=cast(usual), step=cast(step), **known)
-    most = cast(field.metadata["most"]) if field.metadata["most"] is not None else None
+    most = cast(min(field.metadata["most"] or _MOST, _MOST))
     value = None if usual is None else cast(usual)
-    return st.number_input(min_value=least, max_value=most, value=value, placeholder="as fits", **known)
+    return st.number_input(min_value=least, max_value=most, value=value, placeholder=empty, **known)
 
 
-def _share(workspace: Workspace, usual: Any, known: dict[str, Any]) -> Any:
+def _share(workspace: Workspace, usual: Any, empty: str, known: dict[str, Any]) -> Any:
     """A share, a number or a source split; others can be typed."""
     sources = [f"source:{name}" for name in tables.source_splits(workspace)]
-    text = _NONE if usual in (None, 0) else usual if isinstance(usual, str) else f"{usual:g}"
+    text = _NONE if usual in (None, 0) else usual if isinstance(usual, str) else _text(usual)
     options = list(dict.fromkeys([text, *_SHARES, *sources, _NONE]))
-    chosen = st.selectbox(options=options, accept_new_options=True, format_func=_share_words, **known)
+    words = {_NONE: empty}
+    chosen = st.selectbox(
+        options=options, accept_new_options=True, format_func=lambda o: words.get(o) or _share_words(o), **known
+    )
     if chosen is None or chosen == _NONE:
         return None
     try:
@@ -134,32 +168,45 @@ def _named(workspace: Workspace, name: str, usual: str, known: dict[str, Any]) -
     """A split, feature set or source split of the workspace; a file can be typed where one may be matched."""
     there = {
         "base": workspace.split_names,
-        "match": workspace.split_names,
+        "match": lambda: [*workspace.split_names(), ""],
         "features": workspace.feature_names,
         "pool": lambda: ["", *tables.source_splits(workspace)],
     }[name]()
     options = list(dict.fromkeys([*([usual] if usual else []), *there])) or [""]
-    words = {"": "all that no split takes whole" if name == "pool" else "none yet"}
+    words = {"": "all others" if name == "pool" else "none"}
     chosen = st.selectbox(
         options=options, accept_new_options=name == "match", format_func=lambda o: words.get(o, o), **known
     )
     return chosen or ""
 
 
-def _list(annotation: str, usual: Any, known: dict[str, Any]) -> Any:
+def _list(field: Any, annotation: str, usual: Any, empty: str, known: dict[str, Any]) -> Any:
     if "str" in annotation:
-        text = st.text_area(value="\n".join(usual or ()), placeholder="one a line", height=100, **known)
+        text = st.text_area(value="\n".join(usual or ()), placeholder=f"{empty}, or one a line", height=100, **known)
         return [line.strip() for line in text.splitlines() if line.strip()]
-    text = st.text_input(value=", ".join(f"{number:g}" for number in usual or ()), placeholder="as fits", **known)
+    text = st.text_input(value=", ".join(_text(number) for number in usual or ()), placeholder=empty, **known)
     if not text.strip():
         return None if annotation.endswith("None") else list(usual or ())
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        st.caption("Numbers with commas between them; the usual ones are taken")
-        return usual
+        raise ArgumentError(
+            f"{field.metadata['label']}: {text!r} is not numbers with commas between them, such as 7, 2, 1"
+        ) from None
 
 
-def told(error: CurationError) -> str:
-    """An error's words for a page."""
-    return frame.plain(frame.shorten(str(error), 600))
+def _text(number: float) -> str:
+    """A number in all its digits."""
+    return repr(int(number) if number == int(number) else float(number))
+
+
+def told(error: CurationError, kind: Kind) -> str:
+    """An error in a page's words: parameters by their labels."""
+    text = str(error).splitlines()[0]
+    labels = {f.name: f.metadata["label"] for f in dataclasses.fields(kind.settings) if f.metadata.get("label")}
+    too_small = repr(labels.get("policy", "policy"))
+    text = re.sub(r"\bset policy=[^.;]*", f"choose another answer to {too_small}", text)
+    for name, label in labels.items():
+        text = re.sub(rf"\bset {name}(=[A-Z]+)?\b", f"fill in {label!r}", text)
+        text = re.sub(rf"(^|: |; ){name} (?=(is|are|has|lists|names) )", rf"\g<1>{label!r} ", text)
+    return frame.plain(frame.shorten(text, 600))

@@ -9,7 +9,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from curation.splits.statistics import GROUPS
-from curation.ui.charts import GROUP_COLOURS, OTHER_COLOUR, SPLIT_COLOURS, SPLIT_NAMES, bare, short, split_colour
+from curation.ui.charts import GROUP_COLOURS, OTHER_COLOUR, SPLIT_NAMES, bare, short, split_colour
+
+_CLASSES = "classes, largest first"
 
 
 def histograms(
@@ -58,10 +60,10 @@ def histograms(
                 hovertemplate="attribute %{x}: %{y:,}<extra></extra>",
             )
             figure.add_trace(bars, row=row, col=2)
+    figure.update_annotations(font_size=12, xanchor="left")
+    for place, annotation in enumerate(figure.layout.annotations):
+        annotation.update(x=0 if place % columns == 0 else annotation.x)
     _bands(figure, frequency, len(rows))
-    figure.update_annotations(font_size=12, xanchor="left", selector={"xanchor": "center"})
-    for row in range(len(rows)):
-        figure.layout.annotations[row].update(x=0)
     figure.update_yaxes(tickformat=",d", nticks=4, rangemode="tozero")
     figure.update_xaxes(showgrid=False)
     few = len(names) <= 40
@@ -71,34 +73,41 @@ def histograms(
         range=[-0.6, len(names) - 0.4],
         col=1,
     )
+    if not few:
+        figure.update_xaxes(title_text=_CLASSES, title_standoff=4, row=len(rows), col=1)
     if columns == 2:
         figure.update_xaxes(dtick=1, range=[-0.6, attributes - 0.4], col=2)
         figure.update_xaxes(title_text="attribute", title_standoff=4, row=len(rows), col=2)
     return bare(figure, height)
 
 
-def compared(counts: np.ndarray, names: Sequence[str], splits: tuple[str, str], *, height: int = 300) -> go.Figure:
+def compared(
+    counts: np.ndarray, names: Sequence[str], splits: tuple[str, str], colour: str, *, height: int = 300
+) -> go.Figure:
     """Images per class in two splits, classes aligned.
 
     Args:
         counts: integers (2, classes).
-        names: of the classes, in the order of labels.
-        splits: names of the two.
+        names: of the classes, in the order to draw.
+        splits: names of the two; the first is drawn in grey, the second in `colour`.
     """
     figure = go.Figure()
-    for of, name, colour in zip(counts, splits, (OTHER_COLOUR, SPLIT_COLOURS["train"]), strict=True):
+    for of, name, drawn in zip(counts, splits, (OTHER_COLOUR, colour), strict=True):
         common = {"customdata": [short(n, 40) for n in names], "name": short(name, 28)}
         common["hovertemplate"] = "%{customdata}: %{y:,}"
         if len(names) <= 120:
-            figure.add_trace(go.Bar(x=np.arange(len(names)), y=of, marker_color=colour, **common))
+            figure.add_trace(go.Bar(x=np.arange(len(names)), y=of, marker_color=drawn, **common))
         else:
-            line = {"shape": "hv", "width": 1, "color": colour}
+            line = {"shape": "hv", "width": 1, "color": drawn}
             figure.add_trace(go.Scatter(x=np.arange(len(names)), y=of, mode="lines", line=line, **common))
     few = len(names) <= 40
     figure.update_xaxes(
         showgrid=False,
         tickvals=np.arange(len(names)) if few else None,
         ticktext=[short(n) for n in names] if few else None,
+        range=[-0.6, len(names) - 0.4],
+        automargin=True,
+        title_text=None if few else _CLASSES,
     )
     figure.update_yaxes(tickformat=",d", rangemode="tozero")
     bare(figure, height)
@@ -113,7 +122,7 @@ def _class_histogram(figure: go.Figure, row: int, totals: np.ndarray, words: Seq
         trace = go.Bar(x=x, y=totals, marker_color=colour, **common)
     else:  # one path instead of a thousand bars
         line = {"shape": "hv", "width": 1, "color": colour}
-        trace = go.Scatter(x=x, y=totals, mode="lines", line=line, fill="tozeroy", **common)
+        trace = go.Scatter(x=x, y=totals, mode="lines", line=line, fill="tozeroy", fillcolor=colour, **common)
     figure.add_trace(trace, row=row, col=1)
 
 
@@ -124,7 +133,6 @@ def _bands(figure: go.Figure, frequency: np.ndarray, rows: int) -> None:
         if not len(ids) or np.any(np.diff(ids) != 1):
             continue
         for row in range(1, rows + 1):
-            label = {"annotation_text": f"{GROUPS[group]} · {len(ids):,}", "annotation_font_size": 11}
             figure.add_vrect(
                 x0=ids[0] - 0.5,
                 x1=ids[-1] + 0.5,
@@ -134,8 +142,18 @@ def _bands(figure: go.Figure, frequency: np.ndarray, rows: int) -> None:
                 layer="below",
                 row=row,
                 col=1,
-                **(label | {"annotation_position": "top right"} if row == 1 else {}),
             )
+        figure.add_annotation(
+            text=f"{GROUPS[group]} · {len(ids):,}",
+            font_size=11,
+            showarrow=False,
+            x=ids[-1] + 0.5,
+            xref="x",
+            xanchor="right",
+            y=1,
+            yref="y domain",
+            yanchor="bottom",
+        )
 
 
 def _split_title(name: str, counts: np.ndarray) -> str:

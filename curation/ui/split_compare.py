@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,13 +10,28 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from curation.splits import recipes
+from curation.splits import kinds, recipes
 from curation.splits.compare import LEFT_OUT, Comparison
-from curation.ui import frame, split_charts, tables
+from curation.splits.kind import Kind
+from curation.ui import charts, frame, split_charts, tables
 from curation.ui.components.gallery import gallery
 from curation.workspace import Workspace
 
 MOST_SHOWN = 200
+_WORDS = {
+    "kind": "Recipe",
+    "clusters": "clusters",
+    "duplicates": "Near duplicates",
+    "ledger_position": "Decisions up to",
+    "images": "images",
+    "excluded": "images ruled out",
+    "groups": "near-duplicate groups",
+    "scores": "scores from features",
+    "base": "split to trim",
+    "histogram": "class sizes to match",
+    "attributes": "table of attributes",
+    "class_metadata": "class metadata",
+}
 
 
 def show(workspace: Workspace, name: str) -> None:
@@ -41,7 +57,9 @@ def show(workspace: Workspace, name: str) -> None:
         column.metric(label, f"{value:,}", help=words)
     split = st.segmented_control("Split", list(found.histograms), default=next(iter(found.histograms)),
                                  required=True, key="compared_split", label_visibility="collapsed")  # fmt: skip
-    figure = split_charts.compared(found.histograms[split], found.classes, found.names)
+    order = np.argsort(-found.histograms[split].max(0), kind="stable")
+    names = [found.classes[i] for i in order]
+    figure = split_charts.compared(found.histograms[split][:, order], names, found.names, charts.split_colour(split))
     st.plotly_chart(figure, key="compared", config={"displayModeBar": False})
     _moved(workspace, found)
     _asked(found)
@@ -50,16 +68,20 @@ def show(workspace: Workspace, name: str) -> None:
 def _asked(found: Comparison) -> None:
     """What was asked for otherwise; of recipes of different kinds, what they are."""
     same = "kind" not in found.recipe
-    rows = [
-        {"": key, **_pair(found, pair)} for key, pair in {**found.recipe, **(found.parameters if same else {})}.items()
-    ]
-    if rows:
-        st.caption("Asked for otherwise" if same else "By recipes of two kinds")
-        st.dataframe(rows, hide_index=True)
+    labels = {key: label for kind in kinds.RECIPES.values() for key, label in _labels(kind)}
+    differ = {_WORDS.get(key, key): pair for key, pair in found.recipe.items()}
+    differ |= {labels.get(key, key): pair for key, pair in found.parameters.items()} if same else {}
+    if differ:
+        st.caption("Parameters that differ" if same else "Different recipes")
+        st.dataframe([{"": key, **_pair(found, pair)} for key, pair in differ.items()], hide_index=True)
     else:
         st.caption("Made by the same recipe")
-    if found.inputs:
-        st.caption(f"Made from different {frame.plain(', '.join(i for i in found.inputs if i != 'rows') or 'images')}")
+    if inputs := [_WORDS.get(name, name) for name in found.inputs if name in _WORDS]:
+        st.caption(f"Inputs that differ: {frame.plain(', '.join(inputs))}")
+
+
+def _labels(kind: Kind) -> list[tuple[str, str]]:
+    return [(f.name, f.metadata["label"]) for f in dataclasses.fields(kind.settings) if f.metadata.get("label")]
 
 
 def _pair(found: Comparison, pair: tuple[Any, Any]) -> dict[str, str]:

@@ -22,7 +22,6 @@ ABOUT = {
     "Ruled out": "By people, or near duplicates of an image that stays",
     "Left out": "Ruled out, not asked for, or to spare; see the view left out",
     "To spare": "More than the class sizes ask for, or of classes that are not asked for",
-    "Expected leaks": "Undecided pairs that would lie in two splits, each by its probability of being duplicates",
     "Leaks": "Pairs of near duplicates with their images in two splits, undecided ones by their probability",
 }
 
@@ -59,7 +58,13 @@ class Contents:
 def of_cells(names: list[str], counts: np.ndarray, planned: Plan, ruled_out: int) -> Contents:
     """Contents of a planned generalised long-tail split; counts (C, A) of all that there is."""
     short = [
-        Shortfall(names[row], "test_bbl", int(planned.per_cell.max()), int(size), "its cells are smaller than others'")
+        Shortfall(
+            names[row],
+            "each test cell",
+            int(planned.per_cell.max()),
+            int(size),
+            f"its smallest attribute has {counts[row].min():,} images",
+        )
         for row, size in zip(planned.order, planned.per_cell, strict=True)
         if size < planned.per_cell.max()
     ]
@@ -128,9 +133,10 @@ def draw(contents: Contents, *, leaks: float | None, key: str, made: bool = Fals
     ratio = imbalance(contents.train)
     facts["Imbalance"] = "–" if ratio is None else f"{ratio:,.1f}"
     if leaks is not None:
-        facts["Leaks" if made else "Expected leaks"] = f"{leaks:,.1f}"
+        facts["Leaks"] = f"{leaks:,.1f}"
     for column, (label, text) in zip(st.columns(len(facts)), facts.items(), strict=True):
-        column.metric(label, text, help=ABOUT.get(label))
+        expected = " to expect: nothing is drawn yet" if label == "Leaks" and not made else ""
+        column.metric(label, text, help=ABOUT[label] + expected if label in ABOUT else None)
     _warn(contents)
     # Largest first, aligned in all splits, so that the tail is seen for what it is.
     order = np.argsort(-contents.train, kind="stable")
@@ -151,14 +157,18 @@ def draw(contents: Contents, *, leaks: float | None, key: str, made: bool = Fals
 def _warn(contents: Contents) -> None:
     if contents.dropped:
         told = frame.shorten(", ".join(contents.dropped), 160)
-        st.warning(frame.plain(f"{len(contents.dropped):,} classes are left out, too small for their splits: {told}"))
+        st.warning(frame.plain(f"{_classes(len(contents.dropped))} left out, too small for their splits: {told}"))
     empty = [split for split in contents.splits if split != "test_lt" and not contents.of(split).sum()]
     if empty:
         st.warning(f"Nothing is left for {frame.plain(' and '.join(empty))}: ask for less elsewhere.")
     without = [name for name, count in zip(contents.classes, contents.train, strict=True) if not count]
     if without and contents.train.sum():
         told = frame.shorten(", ".join(without), 160)
-        st.warning(frame.plain(f"{len(without):,} classes have no training image: {told}"))
+        st.warning(frame.plain(f"{_classes(len(without))} without a training image: {told}"))
+
+
+def _classes(count: int) -> str:
+    return "1 class" if count == 1 else f"{count:,} classes"
 
 
 def by_split(contents: Contents) -> None:
@@ -189,12 +199,11 @@ def shortfalls(found: Sequence[Shortfall]) -> None:
     table = pd.DataFrame([vars(s) for s in found])
     table["short"] = table["wanted"] - table["has"]
     table = table.sort_values("short", ascending=False, kind="stable")
-    classes = table["class_name"].nunique()
-    st.caption(f"{classes:,} class{'' if classes == 1 else 'es'} short of images")
+    st.caption(f"{_classes(table['class_name'].nunique())} short of images")
     st.dataframe(
         table[["class_name", "split", "wanted", "has", "short", "reason"]],
         hide_index=True,
-        height=min(420, 38 + 35 * len(table)),
+        height=min(420, 37 + 33 * len(table)),
         column_config={
             "class_name": st.column_config.TextColumn("class"),
             "reason": st.column_config.TextColumn("why", width="large"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from curation import files
+from curation.splits import kinds, recipes
 from curation.splits.result import reason_kind
 from curation.splits.statistics import GROUPS
 from curation.ui import charts, frame, split_compare, split_design, split_preview, tables
@@ -23,6 +25,9 @@ VIEWS = ("histograms", "classes", "left out", "compare", "recipe")
 def show(workspace: Workspace, name: str) -> None:
     """Draw a saved split."""
     folder = workspace.path / "splits" / name
+    if not (folder / "images.parquet").is_file():
+        st.warning(f"{frame.plain(name)} was saved by an earlier version: save it again.")
+        return
     table = tables.split(workspace, name)
     report = files.read_json(folder / "report.json")
     if late := ruled_out_since(workspace, table):
@@ -32,6 +37,7 @@ def show(workspace: Workspace, name: str) -> None:
         "View", VIEWS, default=VIEWS[0], required=True, key="split_view", label_visibility="collapsed"
     )
     recipe = files.read_json(folder / "recipe.json")
+    st.caption(_about(recipe, (folder / "split.parquet").stat().st_mtime))
     if view == "histograms":
         contents = tables.contents(workspace, name)
         split_preview.draw(contents, leaks=tables.leaks(workspace, name), key="saved", made=True)
@@ -42,7 +48,7 @@ def show(workspace: Workspace, name: str) -> None:
     elif view == "compare":
         split_compare.show(workspace, name)
     else:
-        st.json(recipe)
+        split_design.download(recipe, name)
     with st.sidebar:
         st.button(
             "Design from this one",
@@ -51,6 +57,12 @@ def show(workspace: Workspace, name: str) -> None:
             args=(recipe,),
             help="Its recipe in the fields of a new split; saved under its name it becomes the next revision",
         )
+
+
+def latest(workspace: Workspace) -> str | None:
+    """The split that was saved last."""
+    folder = workspace.path / "splits"
+    return max(workspace.split_names(), key=lambda n: (folder / n / "split.parquet").stat().st_mtime, default=None)
 
 
 def ruled_out_since(workspace: Workspace, table: pa.Table) -> int:
@@ -63,8 +75,19 @@ def has_attributes(workspace: Workspace, names: Sequence[str]) -> bool:
     return all(tables.split(workspace, name)["attribute"].null_count == 0 for name in names)
 
 
+def _about(recipe: dict, saved: float) -> str:
+    """What a split is, in one line."""
+    parameters = recipe.get("parameters", {})
+    kind = kinds.RECIPES.get(recipe["kind"])
+    facts = [kind.title if kind else recipe["kind"], f"revision {recipe.get('revision', 1)}"]
+    facts += [f"of {parameters[key]}" for key in ("base", "match") if parameters.get(key)]
+    facts += [f"seed {parameters['seed']}"] if "seed" in parameters else []
+    facts += [f"saved {datetime.fromtimestamp(saved):%d %b %Y, %H:%M}"]
+    return " · ".join(frame.plain(fact) for fact in facts)
+
+
 def _anew(recipe: dict) -> None:
-    split_design.begin(recipe)
+    split_design.begin(recipe, recipes.revision_of(recipe.get("name", ""))[0])
     st.session_state["split"] = "New split"
 
 
@@ -87,7 +110,8 @@ def _classes(workspace: Workspace, name: str, table: pa.Table, classes: Sequence
     kinds = np.array([reason_kind(reason) for reason in reasons], object)
     for kind in sorted(set(kinds.tolist())):
         there = np.flatnonzero(kinds == kind)
-        captions += _add(groups, f"left out: {kind}", out["image_id"].to_numpy()[there], [reasons[i] for i in there])
+        words = [reasons[i] if reasons[i] != kind and not reasons[i].startswith("tail cut") else "" for i in there]
+        captions += _add(groups, f"left out: {kind}", out["image_id"].to_numpy()[there], words)
     group = GROUPS[mine["frequency"][0].as_py()] if len(mine) and mine["frequency"][0].is_valid else None
     st.caption(f"{len(mine):,} in splits, {len(out):,} left out" + (f" · {group} class" if group else ""))
     gallery(
@@ -103,7 +127,8 @@ def _classes(workspace: Workspace, name: str, table: pa.Table, classes: Sequence
 def _add(groups: list[Group], title: str, ids: np.ndarray, words: list[str], colour: str | None = None) -> list[str]:
     """One more group of at most `MOST_SHOWN` pictures; returns their captions."""
     first = f", the first {MOST_SHOWN}" if len(ids) > MOST_SHOWN else ""
-    group = Group(id=str(len(groups)), title=title, subtitle=f"{len(ids):,} images{first}", images=ids[:MOST_SHOWN])
+    count = "1 picture" if len(ids) == 1 else f"{len(ids):,} pictures{first}"
+    group = Group(id=str(len(groups)), title=title, subtitle=count, images=ids[:MOST_SHOWN])
     groups.append(group | {"colour": colour} if colour else group)
     return words[:MOST_SHOWN]
 
@@ -129,8 +154,9 @@ def _left_out(workspace: Workspace, table: pa.Table) -> None:
     chosen = np.flatnonzero(np.array(kinds) == kind)
     mine = np.flatnonzero(np.isin(words.indices.to_numpy(), chosen))
     why = f" · {reasons[chosen[0]]}" if len(chosen) == 1 else ""
-    first = f", the first {MOST_SHOWN}" if len(mine) > MOST_SHOWN else ""
-    st.caption(frame.plain(f"{len(mine):,} pictures{first}{why}"))
+    first = f"the first {MOST_SHOWN} of {len(mine):,}" if len(mine) > MOST_SHOWN else ""
+    if told := " · ".join(part for part in (first, why.removeprefix(" · ")) if part):
+        st.caption(frame.plain(told))
     shown = mine[:MOST_SHOWN]
     gallery(
         table["image_id"].to_numpy()[shown],

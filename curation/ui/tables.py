@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -192,6 +193,10 @@ def by_class(workspace: Workspace, kind: Kind, settings: Any, duplicates: str) -
         return _by_class(workspace, None, None, workspace.key, made, duplicates)
     reads = [f.name for f in dataclasses.fields(settings) if f.metadata.get("reads")]
     told = {name: getattr(settings, name) for name in reads}
+    # A file that changed, or a split of that name that was saved anew, is another table.
+    stamps = [files.stamp(Path(text)) for text in told.values() if isinstance(text, str) and text]
+    stamps += [files.stamp(workspace.path / "splits" / str(text) / "split.parquet") for text in told.values()]
+    told |= {"": stamps}
     return _by_class(workspace, kind, settings, workspace.key, f"{made} {kind.name} {told}", duplicates)
 
 
@@ -231,11 +236,22 @@ class ByCell(NamedTuple):
     pairs: tuple[np.ndarray, np.ndarray, np.ndarray] | None
 
 
-def by_cell(workspace: Workspace, clusters_name: str) -> ByCell:
-    """What can be carved now: without the images that people, near-duplicate pairs or the folder ruled out."""
+def by_cell(workspace: Workspace, clusters_name: str, attributes: int | None = None) -> ByCell:
+    """What can be carved now: without the images that people, near-duplicate pairs or the folder ruled out.
+
+    Raises:
+        ArgumentError: there are fewer clusters than `attributes`, which they are merged into anew.
+    """
     base = files.stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
     made = f"{base} {standing(workspace)} {workspace.ledger.position()}"
-    return _by_cell(workspace, workspace.key, clusters_name, made)
+    found = _by_cell(workspace, workspace.key, clusters_name, made)
+    return found if attributes is None else _merged(workspace, found, workspace.key, clusters_name, made, attributes)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _merged(_workspace: Workspace, _found: ByCell, key: str, name: str, made: str, attributes: int) -> ByCell:
+    images = pool.gather(split_inputs.gather(_workspace, clusters=name), attributes=attributes)
+    return _found._replace(counts=images.counts())
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -9,7 +9,7 @@ from curation.cli import main
 from curation.duplicates import leaks, verdicts
 from curation.exclusions import pairs_path
 from curation.ledger import Event
-from curation.splits import kinds, recipes
+from curation.splits import documents, kinds, recipes
 from curation.survivors import resolution
 from curation.ui import court, recent
 from curation.workspace import SCHEMA_VERSION, Workspace
@@ -236,7 +236,7 @@ def test_a_split_that_cannot_be_had_says_what_is_short(page, workspace):
     labelled(app.slider, "Test images a cell").set_value(50).run()
     assert "too few" in app.warning[0].value
     table = app.dataframe[0].value
-    assert (table["short"] == table["need"] - table["have"]).all()
+    assert (table["short"] == table["wanted"] - table["has"]).all()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kinds.RECIPES.values() if not kind.counted])
@@ -252,7 +252,26 @@ def test_what_was_short_is_told_by_class(page, workspace):
     app = design(page, "k-shot")
     labelled(app.slider, "Training images a class").set_value(50).run()
     assert "needs 50" in app.warning[0].value.replace("\\", "")
+    assert labelled(app.button, "Save split").disabled
     assert set(app.dataframe[0].value["split"]) == {"train"}
+
+
+def test_numbers_that_are_none_are_told_and_cannot_be_saved(page, workspace):
+    app = design(page)
+    labelled(app.text_input, "Weights of attributes").set_value("7;2;1").run()
+    assert "is not numbers with commas between them" in app.error[0].value
+    assert labelled(app.button, "Save split").disabled
+    labelled(app.text_input, "Weights of attributes").set_value("0, 0, 0").run()
+    assert "sum to 0" in app.error[0].value.replace("\\", "")
+
+
+def test_attributes_merged_anew_are_those_of_the_preview(page, workspace):
+    app = design(page)
+    labelled(app.number_input, "Attributes").set_value(1).run()
+    assert not app.exception
+    assert "attribute 1" not in app.dataframe[0].value.columns
+    labelled(app.number_input, "Attributes").set_value(99).run()
+    assert "no class has more than" in app.error[0].value
 
 
 def test_a_published_recipe_goes_into_the_fields(page, workspace):
@@ -261,6 +280,7 @@ def test_a_published_recipe_goes_into_the_fields(page, workspace):
     app.button(key="use_five-shot").click().run()
     assert labelled(app.selectbox, "Recipe").value == "k-shot"
     assert labelled(app.slider, "Training images a class").value == 5
+    assert labelled(app.text_input, "Name").value == "five-shot"
 
 
 def test_saving_a_split_starts_its_job(page, workspace, jobs_started):
@@ -269,6 +289,9 @@ def test_saving_a_split_starts_its_job(page, workspace, jobs_started):
     ((kind, argv),) = jobs_started
     assert kind == "split"
     assert argv[argv.index("--name") + 1] == "glt-lt"
+    document = files.read_json(argv[argv.index("--recipe") + 1])
+    assert documents.document(argv[argv.index("--recipe") + 1]) == document
+    assert (document["kind"], document["clusters"]) == ("glt", "colours")
     assert "revision 2" in "".join(c.value for c in app.caption)
 
 
@@ -285,7 +308,7 @@ def test_a_saved_recipe_can_be_changed_and_compared(page, workspace, sent):
     moved = app.dataframe[0].value
     assert moved.to_numpy().sum() == 122
     asked = app.dataframe[1].value.set_index("")
-    assert asked.loc["seed", "glt-lt"] != asked.loc["seed", "glt-lt.r2"] == "26"
+    assert asked.loc["Seed", "glt-lt"] != asked.loc["Seed", "glt-lt.r2"] == "26"
 
 
 def test_a_class_shows_who_is_in_and_why_not(page, workspace, sent):
