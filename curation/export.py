@@ -10,7 +10,8 @@ from __future__ import annotations
 import platform
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,11 +21,11 @@ import pyarrow as pa
 import curation
 from curation import datasheet, files, manifest
 from curation.engine import Progress, quiet
-from curation.errors import ArgumentError
+from curation.errors import ArgumentError, CurationError
 from curation.formats import registry
-from curation.formats.annotations import Options
+from curation.formats.annotations import AnnotationSet, Options
 from curation.formats.registry import LISTED, Format
-from curation.manifest import MANIFEST, MANIFEST_VERSION, format_of, is_picture, read_manifest, write_results
+from curation.manifest import MANIFEST, MANIFEST_VERSION, OPTIONS, format_of, is_picture, read_manifest, write_results
 from curation.rebuild import Mismatch, rebuild
 from curation.splits import inputs as inputs_of
 from curation.splits import recipes
@@ -64,7 +65,8 @@ def export(
         progress: called after each format, and by those with pictures while they are written.
 
     Returns:
-        out, manifest, zip, images, bytes, files, set_aside (pictures that were not there for formats that hold them).
+        split, out, manifest, zip, images, bytes, files, set_aside (pictures that were not there for formats that hold
+        them); newer_revision, the latest under the split's name where this is an earlier one.
 
     Raises:
         ArgumentError: unknown split or format, an option that cannot be, or the folder holds other files.
@@ -73,49 +75,88 @@ def export(
     chosen = [registry.get(name) for name in dict.fromkeys(formats)]
     if not chosen:
         raise ArgumentError(f"no format to write: choose one or more of {', '.join(registry.FORMATS)}")
-    recipe, table, report = recipes.load(workspace, split)
-    inputs = inputs_of.stored(workspace, split, recipe)
-    inputs_of.check(recipe, inputs)
-    tables = _tables(workspace, inputs)
-    roots = {name: root.as_posix() for name, root in workspace.roots.items()} if absolute else {}
-    about = manifest.about_of(report["classes"], inputs, tables.get("classes"))
-    annotations, places = manifest.annotate(recipe, table, tables["images"], report["classes"], roots, about=about)
-    settings = {"class_folders": class_folders, "max_ram": max_ram, "concatenate": concatenate}
-    settings |= {"shard_images": shard_images}
+    content = _content(workspace, split, absolute)
+    options = Options(
+        link=link,
+        locate=lambda path: workspace.image_file(*content.places(path)),
+        class_folders=class_folders,
+        max_ram=max_ram,
+        concatenate=concatenate,
+        shard_images=shard_images,
+    )
     target = Path(out) if out is not None else workspace.path / "exports" / split
     with files.replacing_folder(target, check=_check_ours) as part:
-        lost: set[str] = set()
-        for done, kind in enumerate(chosen):
-            tell = _within(progress, done, len(chosen) + 1, f"writing: {kind.title}")
-            tell(0, 0, "")
-            options = Options(
-                link=link, locate=lambda path: workspace.image_file(*places(path)), progress=tell, **settings
-            )
-            manifest.write_format(kind, annotations, part, split, options)
-            lost.update(_finish(kind, part / kind.name, link) if kind.pictures else ())
-        write_results(part, report, files.read_table(workspace.path / "splits" / split / "left_out.parquet"))
-        datasheet.write(datasheet.datasheet(workspace, split), part)
-        for name, content in tables.items():
-            files.write_table(part / "inputs" / f"{name}.parquet", content)
-        written = _manifest(part, split, recipe, [kind.name for kind in chosen], roots, sorted(lost))
-        written |= {"link": link, "options": settings}
+        lost = _write_formats(chosen, content, part, split, options, progress)
+        _write_others(workspace, content, part, split)
+        written = _manifest(part, split, content, [kind.name for kind in chosen], lost, options)
         files.write_json(part / MANIFEST, written)
         progress(len(chosen), len(chosen) + 1, "writing: ZIP")
         archive = _pack(part, f"{split}.zip", pictures_in_zip) if zip else None
     progress(len(chosen) + 1, len(chosen) + 1, "writing: done")
+    latest = recipes.revisions(workspace, split)[-1]
     return {
         "split": split,
         "out": str(target),
         "manifest": str(target / MANIFEST),
         "zip": str(target / archive) if archive else None,
-        "images": len(table),
+        "images": len(content.annotations.table),
         "files": len(written["files"]),
         "bytes": sum(entry["bytes"] for entry in written["files"]),
         "set_aside": len(lost),
-    }
+    } | ({"newer_revision": latest} if latest != split else {})
 
 
 # -- below: the parts of an export folder ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What an export says: `tables` are its inputs, `places` gives (root, relative path) of a path of `annotations`."""
+
+    recipe: dict[str, Any]
+    report: dict[str, Any]
+    tables: dict[str, pa.Table]
+    roots: dict[str, str]
+    annotations: AnnotationSet
+    places: Callable[[str], tuple[str, str]]
+
+
+def _content(workspace: Workspace, split: str, absolute: bool) -> _Content:
+    recipe, table, report = recipes.load(workspace, split)
+    if not (workspace.path / "splits" / split / "images.parquet").is_file():
+        raise CurationError(
+            f"the split {split!r} was saved by an earlier version, without the images that it was made from "
+            f"({workspace.path / 'splits' / split / 'images.parquet'} does not exist): save it again"
+        )
+    inputs = inputs_of.stored(workspace, split, recipe)
+    inputs_of.check(recipe, inputs)
+    tables = _tables(workspace, inputs)
+    roots = {name: root.as_posix() for name, root in workspace.roots.items()} if absolute else {}
+    about = manifest.about(report["classes"], tables.get("classes"), inputs.class_metadata)
+    annotations, places = manifest.annotate(recipe, table, tables["images"], report["classes"], roots, about=about)
+    return _Content(recipe, report, tables, roots, annotations, places)
+
+
+def _write_formats(
+    chosen: Sequence[Format], content: _Content, folder: Path, split: str, options: Options, progress: Progress
+) -> list[str]:
+    """Write the annotations in every format; returns the paths of pictures that were gone."""
+    lost: set[str] = set()
+    for done, kind in enumerate(chosen):
+        tell = _within(progress, done, len(chosen) + 1, f"writing: {kind.title}")
+        tell(0, 0, "")
+        manifest.write_format(kind, content.annotations, folder, split, replace(options, progress=tell))
+        lost.update(_finish(kind, folder / kind.name, options.link) if kind.pictures else ())
+    return sorted(lost)
+
+
+def _write_others(workspace: Workspace, content: _Content, folder: Path, split: str) -> None:
+    """Report, what was left out, datasheet and inputs."""
+    left_out = files.read_table(workspace.path / "splits" / split / "left_out.parquet")
+    write_results(folder, content.report, left_out)
+    datasheet.write(datasheet.datasheet(workspace, split), folder)
+    for name, table in content.tables.items():
+        files.write_table(folder / "inputs" / f"{name}.parquet", table)
 
 
 def _within(progress: Progress, done: int, total: int, title: str) -> Progress:
@@ -171,15 +212,15 @@ def _finish(kind: Format, folder: Path, link: str) -> list[str]:
 
 
 def _manifest(
-    folder: Path, split: str, recipe: dict[str, Any], formats: list[str], roots: Mapping[str, str], lost: list[str]
+    folder: Path, split: str, content: _Content, formats: list[str], lost: list[str], options: Options
 ) -> dict[str, Any]:
     names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
     return {
         "manifest_version": MANIFEST_VERSION,
         "split": split,
         "formats": formats,
-        "roots": dict(roots),
-        "recipe": recipe,
+        "roots": content.roots,
+        "recipe": content.recipe,
         "tools": {
             "curation": curation.__version__,
             "python": platform.python_version(),
@@ -188,6 +229,8 @@ def _manifest(
         },
         "missing_pictures": lost,
         "files": [_entry(folder, name) for name in names if not (is_picture(name) and format_of(name).loose)],
+        "link": options.link,
+        "options": {name: getattr(options, name) for name in OPTIONS if name != "link"},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import files
-from curation.errors import CurationError
+from curation.errors import ArgumentError, CurationError
 from curation.formats import comma_separated, image_folder, registry
 from curation.formats.annotations import (
     ABOUT,
@@ -23,15 +24,17 @@ from curation.formats.annotations import (
     names_of,
 )
 from curation.formats.registry import MISSING, Format
-from curation.splits.inputs import Inputs
 
 MANIFEST = "manifest.json"
-MANIFEST_VERSION = 1
+REPORT = "report.json"
+MANIFEST_VERSION = 2
+"""In 1 every format had the split's name as its stem, and the funnel a row for each picture of a reference set."""
 DATASHEET = "datasheet"
 OPTIONS = ("link", "class_folders", "max_ram", "concatenate", "shard_images")
 # Read by people and by all kinds of programs: these get no more columns than they always had.
 PLAIN = ("glt-json", "csv", "parquet", "folder")
 _OWN = ("manifest", "report", "left_out")
+_STEMS = {"imagenetv2-json": "imagenetv2"}  # its names are those of GLT JSON, or of iNaturalist JSON
 ADDED = ("width", "height", "sha256")  # to the images among an export's inputs
 _VALIDATION = r"(?:^|/)ILSVRC2012_val_(?P<number>[0-9]{8})(?:\.[^/]*)?$"
 
@@ -51,16 +54,7 @@ def annotate(
     they lie. Where `images` has width, height and sha256, so have the annotations, and each picture's `number`.
     """
     rows = pa.array(table["image_id"].to_numpy())
-    relative = images["path"].take(rows)
-    root = images["root"].cast(pa.string()).take(rows)
-    if roots:
-        start = pc.index_in(root, pa.array(list(roots)))
-        bases = pa.chunked_array([pa.array(list(roots.values()))]).take(start)
-        paths = pc.binary_join_element_wise(bases, relative, "/")
-    elif len(pc.unique(images["root"])) > 1:
-        paths = pc.binary_join_element_wise(root, relative, "/")
-    else:
-        paths = relative
+    paths, root, relative = _paths(images, rows, roots)
     split = table["split"].unify_dictionaries()
     labels = table["label"].to_numpy()
     columns = {name: table[name] for name in ("split", "frequency", "attribute", "cluster")}
@@ -70,16 +64,14 @@ def annotate(
     legacy = recipe.get("parameters", {}).get("mode") == "legacy"
     meta = {} if legacy else {"schema_version": 1, "recipe": dict(recipe)}
     known = split.chunk(0).dictionary.to_pylist() if len(split) else []
-    of_path: dict[str, tuple[str, str]] = {}
 
-    def places(path: str) -> tuple[str, str]:
-        if not of_path:
-            of_path.update(
-                zip(paths.to_pylist(), zip(root.to_pylist(), relative.to_pylist(), strict=True), strict=True)
-            )
-        return of_path[path]
+    @cache
+    def of_path() -> dict[str, tuple[str, str]]:
+        places = zip(root.to_pylist(), relative.to_pylist(), strict=True)
+        return dict(zip(paths.to_pylist(), places, strict=True))
 
-    return AnnotationSet(annotation_table(columns), tuple(classes), tuple(known), meta, about), places
+    found = AnnotationSet(annotation_table(columns), tuple(classes), tuple(known), meta, about)
+    return found, lambda path: of_path()[path]
 
 
 def numbers(images: pa.Table) -> pa.Array:
@@ -103,18 +95,16 @@ def numbers(images: pa.Table) -> pa.Array:
     return _one(pc.coalesce(pc.cast(named, pa.int32()), pa.chunked_array([pa.array(rank)])))
 
 
-def about(names: Sequence[str], images: pa.Table, classes: pa.Table | None, metadata: pa.Table | None) -> pa.Table:
+def about(names: Sequence[str], classes: pa.Table | None, metadata: pa.Table | None) -> pa.Table:
     """What is known of the classes, schema ABOUT, one row a label.
 
     Args:
         names: the class names by label.
-        images: with class_name; the classes of the source count from 1 in byte order of their names (original_label).
         classes: schema CLASSES; a class's first lemma without blanks is its human_label.
-        metadata: of a published file, with class_name and columns of ABOUT, which hold instead where they are not null.
+        metadata: of a published file, with class_name and columns of ABOUT, which hold instead where they are not null;
+            it alone knows the numbers of the data set's own (original_label).
     """
-    everyone = sorted(pc.unique(images["class_name"].cast(pa.string())).drop_null().to_pylist(), key=str.encode)
-    place = {name: i for i, name in enumerate(everyone, 1)}
-    found = {"class_name": pa.array(names, pa.string()), "original_label": pa.array(map(place.get, names), pa.int32())}
+    found = {"class_name": pa.array(names, pa.string())}
     for table in (classes, metadata):
         if table is None or "class_name" not in table.column_names:
             continue
@@ -127,11 +117,6 @@ def about(names: Sequence[str], images: pa.Table, classes: pa.Table | None, meta
             new = _known(column.cast(ABOUT.field(name).type)).take(rows)
             found[name] = pc.coalesce(new, found[name]) if name in found else new
     return pa.table({f.name: found.get(f.name, pa.nulls(len(names), f.type)) for f in ABOUT}, schema=ABOUT)
-
-
-def about_of(names: Sequence[str], inputs: Inputs, classes: pa.Table | None) -> pa.Table:
-    """`about` from the inputs of a split and the classes table."""
-    return about(names, inputs.images, classes, inputs.class_metadata)
 
 
 def given(annotations: AnnotationSet, kind: Format) -> AnnotationSet:
@@ -147,13 +132,36 @@ def options_of(manifest: Mapping[str, Any]) -> Options:
     return Options(**{name: told[name] for name in OPTIONS if name in told})
 
 
-def write_format(kind: Format, annotations: AnnotationSet, folder: Path, split: str, options: Options) -> None:
-    """Write a split into an export in one format, a folder of which gets the name of the format."""
+def stem_of(kind: Format, split: str, version: int = MANIFEST_VERSION) -> str:
+    """The stem of the files of one format in an export: no two formats write the same names, nor those of the rest."""
     taken = registry.FORMATS if kind.folder else _OWN
     stem = f"{split}-split" if split.casefold() in taken else split
-    kind.write(given(annotations, kind), folder, stem, options)
+    return f"{stem}-{_STEMS[kind.name]}" if version > 1 and kind.name in _STEMS else stem
+
+
+def write_format(
+    kind: Format,
+    annotations: AnnotationSet,
+    folder: Path,
+    split: str,
+    options: Options,
+    *,
+    version: int = MANIFEST_VERSION,
+) -> None:
+    """Write a split into an export in one format, a folder of which gets the name of the format.
+
+    Raises:
+        ArgumentError: it has written a file that is of another format, or of another of its own splits.
+    """
+    there = {path.name.casefold() for path in folder.iterdir()}
+    stem = stem_of(kind, split, version)
+    written = kind.write(given(annotations, kind), folder, stem, options)
     if kind.folder:
         (folder / stem).rename(folder / kind.name)
+    for path in written if version > 1 and not kind.folder else ():
+        if path.name.casefold() in there:
+            raise ArgumentError(f"{kind.title} writes {path.name!r}, which is written already: export it by itself")
+        there.add(path.name.casefold())
 
 
 def missing(kind: Format, folder: Path) -> list[str]:
@@ -194,7 +202,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def write_results(folder: Path, report: dict[str, Any], left_out: pa.Table) -> None:
-    files.write_json(folder / "report.json", report)
+    files.write_json(folder / REPORT, report)
     files.write_table(folder / "left_out.parquet", left_out)
 
 
@@ -225,6 +233,18 @@ def leads_out(name: str) -> bool:
 
 
 # -- below: columns -------------------------------------------------------------------------------------------------
+
+
+def _paths(images: pa.Table, rows: pa.Array, roots: Mapping[str, str]) -> tuple[Any, Any, Any]:
+    """Paths as annotations have them, roots, and paths relative to these, of some rows of the images."""
+    relative = images["path"].take(rows)
+    root = images["root"].cast(pa.string()).take(rows)
+    if roots:
+        bases = pa.chunked_array([pa.array(list(roots.values()))]).take(pc.index_in(root, pa.array(list(roots))))
+        return pc.binary_join_element_wise(bases, relative, "/"), root, relative
+    if len(pc.unique(images["root"])) > 1:
+        return pc.binary_join_element_wise(root, relative, "/"), root, relative
+    return relative, root, relative
 
 
 def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:

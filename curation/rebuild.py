@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from curation.formats.registry import LISTED
 from curation.manifest import (
     ADDED,
     MANIFEST,
-    about_of,
+    REPORT,
+    about,
     annotate,
     given,
     leads_out,
@@ -26,6 +29,9 @@ from curation.manifest import (
 from curation.splits import inputs as inputs_of
 from curation.splits import recipes
 from curation.splits.digests import digest
+from curation.splits.result import Result
+
+_DETAIL = re.compile(r":| of image | \(")  # what ended the kind of a reason
 
 
 class Mismatch(CurationError):
@@ -91,21 +97,34 @@ def _make_again(manifest: dict[str, Any], folder: Path, made: Path) -> None:
     recipe = manifest["recipe"]
     inputs = inputs_of.read(folder / "inputs", recipe)
     result = recipes.run(recipe, inputs)
-    images, classes, about = inputs.images, result.report["classes"], None
+    images, classes, known = inputs.images, result.report["classes"], None
     stored = files.read_table(folder / "inputs" / "images.parquet")
     if set(ADDED) <= set(stored.column_names):  # exports of earlier versions told less
         images, path = stored, folder / "inputs" / "classes.parquet"
-        about = about_of(classes, inputs, files.read_table(path) if path.is_file() else None)
-    annotations, _ = annotate(recipe, result.split, images, classes, manifest["roots"], about=about)
+        known = about(classes, files.read_table(path) if path.is_file() else None, inputs.class_metadata)
+    annotations, _ = annotate(recipe, result.split, images, classes, manifest["roots"], about=known)
+    options, version = options_of(manifest), manifest["manifest_version"]
     for name in manifest["formats"]:
         kind = registry.get(name)
         if not kind.pictures:
-            write_format(kind, annotations, made, manifest["split"], options_of(manifest))
+            write_format(kind, annotations, made, manifest["split"], options, version=version)
         elif name == "folder":
             (made / name).mkdir()
-            tree = image_folder.tree(annotations, options_of(manifest).class_folders)
+            tree = image_folder.tree(annotations, options.class_folders)
             image_folder.write_index(given(annotations, kind), made / name, tree)
     write_results(made, result.report, result.left_out)
+    if version == 1:
+        _report_of_before(manifest, made, result)
+
+
+def _report_of_before(manifest: dict[str, Any], made: Path, result: Result) -> None:
+    """Where the manifest means a report of before, count again as it was: pictures of reference sets one by one."""
+    if any(e["path"] == REPORT and e["sha256"] == _sha256(made / REPORT) for e in manifest["files"]):
+        return
+    reasons = result.left_out["reason"].to_pylist()
+    kinds = Counter(_DETAIL.split(reason, maxsplit=1)[0] for reason in reasons)
+    funnel = result.report["funnel"] | {"left_out": dict(sorted(kinds.items()))}
+    files.write_json(made / REPORT, result.report | {"funnel": funnel})
 
 
 def _follows(entry: dict[str, Any]) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import ClassVar
 
 from curation.errors import ArgumentError
-from curation.splits.settings import MOST, Settings, Share, check_share, option
+from curation.splits.settings import MOST, Settings, Share, check_groups, check_share, option
 
 ORDERS = {"name": "byte order of names", "size": "largest class first", "given": "as listed in classes"}
 POLICIES = {
@@ -20,6 +21,8 @@ RULES = {"count": "by training images", "rank": "by rank of the class"}
 @dataclass(frozen=True, kw_only=True)
 class Carving(Settings):
     """Parameters of every recipe that carves train, val and test out of the images of each class."""
+
+    CLASS_LISTS: ClassVar[tuple[str, ...]] = ("classes",)
 
     classes: tuple[str, ...] = option((), "Classes", "Only these, by name or WNID; all when empty", rare=True)
     val: Share = option(0.1, "Val", "A share of each class, images a class, or source:NAME")
@@ -50,10 +53,4 @@ class Carving(Settings):
             raise ArgumentError(f"val and test are {self.val} and {self.test}: together they must be below 1")
         if isinstance(self.val, str) and self.val == self.test:
             raise ArgumentError(f"val and test are both {self.val!r}: one source split cannot be two splits")
-        for key in ("fractions", "thresholds"):
-            if len(getattr(self, key)) != 2:
-                raise ArgumentError(f"{key} has {len(getattr(self, key))} entries, and must have 2")
-        if not 0 <= self.fractions[0] <= self.fractions[1] <= 1:
-            raise ArgumentError(f"fractions are {list(self.fractions)}: they must rise from 0 to 1")
-        if self.thresholds[0] < self.thresholds[1] - 1:
-            raise ArgumentError(f"thresholds are {list(self.thresholds)}: the first must not be below the second")
+        check_groups(self.fractions, self.thresholds)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from curation.splits.settings import Settings
 from curation.workspace import Workspace
 
 
-def named(workspace: Workspace, settings: Any) -> Any:
-    """A recipe's parameters with the names of this workspace's classes, where `classes` tells them otherwise."""
-    asked = list(getattr(settings, "classes", ()))
-    if not asked or not (workspace.path / "classes.parquet").is_file():
+def named(workspace: Workspace, settings: Settings) -> Settings:
+    """A recipe's parameters with the names of this workspace's classes, where they list them otherwise."""
+    if not (workspace.path / "classes.parquet").is_file():
         return settings
     ours = workspace.classes()["class_name"].to_pylist()
-    return settings if set(asked) <= {*ours} else settings.replace(classes=resolved(asked, ours, workspace))
+    return settings.named(lambda told: told if set(told) <= {*ours} else resolved(told, ours, workspace))
 
 
 def resolved(names: Sequence[str], ours: Sequence[str], workspace: Workspace) -> list[str]:

@@ -35,7 +35,7 @@ class MatchHistogram(Carving):
 
     match: str = option("", "Split to match", "Name of a stored split, unless a file is given", reads=True)
     match_part: str = option("train", "Which of its splits", rare=True, reads=True)
-    file: str = option("", "Or a file", "A frequency file: text, CSV or JSON", reads=True)
+    file: str = option("", "Or a file", "A frequency file: text, CSV or JSON", table="histogram")
     align: str = option("auto", "Classes are told", choices=histograms.ALIGN, rare=True, reads=True)
     scale: str = option("exact", "Sizes", choices=SCALES)
     policy: str = option("shrink", "A class too small", choices=POLICIES)

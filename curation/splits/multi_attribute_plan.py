@@ -14,7 +14,7 @@ from curation.splits.carving import POLICIES
 from curation.splits.class_plan import ClassPlan, Counts, Shortfall
 from curation.splits.plan import SPLITS
 from curation.splits.random_keys import random_keys
-from curation.splits.settings import MOST, Settings, option
+from curation.splits.settings import MOST, Settings, check_groups, option
 
 PUBLISHED = {"lt": (200, 100), "bl": (100, 50)}  # test and val images a class
 
@@ -35,7 +35,7 @@ class MultiAttribute(Settings):
         "",
         "Table of attributes",
         "CSV or Parquet: path and attribute, or path and a column of 0, 1 or scores for each attribute",
-        reads=True,
+        table="attributes",
     )
     threshold: float = option(0.5, "Attribute from scores above", "An image has an attribute above this", reads=True)
     inter: str = option("lt", "Classes of train", choices={"lt": "long-tailed", "bl": "balanced"})
@@ -67,8 +67,7 @@ class MultiAttribute(Settings):
     seed: int = option(25, "Seed", "Every random draw comes from it", least=0, rare=True)
 
     def check(self) -> None:
-        if len(self.fractions) != 2 or not 0 <= self.fractions[0] <= self.fractions[1] <= 1:
-            raise ArgumentError(f"fractions are {list(self.fractions)}: give 2 that rise from 0 to 1")
+        check_groups(self.fractions)
         if not np.isfinite(self.threshold):
             raise ArgumentError(f"threshold is {self.threshold}, and must be a number")
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from curation.errors import ArgumentError
-from curation.splits.profiles import PROFILES
-from curation.splits.settings import MOST, Settings, option
+from curation.splits.profiles import PROFILES, check_listed
+from curation.splits.settings import MOST, Settings, check_groups, option
 
 PUBLISHED_WEIGHTS = (7.0, 2.0, 1.0)
 PUBLISHED_CLASS_SIZE = 145
@@ -36,6 +36,7 @@ class Parameters(Settings):
     """
 
     KIND: ClassVar[str] = "glt"
+    CLASS_LISTS: ClassVar[tuple[str, ...]] = ("class_order",)
 
     inter: str = option("lt", "Classes of train", choices={"lt": "long-tailed", "bl": "balanced"})
     per_cell: int = option(20, "Test images a cell", "A cell is one attribute of one class", least=1, most=MOST)
@@ -51,6 +52,9 @@ class Parameters(Settings):
         when={"inter": ["lt"], "profile": _SHAPED},
     )
     power: float = option(6.0, "Power of the Pareto law", when={"inter": ["lt"], "profile": ["pareto"]})
+    sizes: tuple[int, ...] = option(
+        (), "Sizes", "One for each class, in the order of labels", when={"inter": ["lt"], "profile": ["list"]}
+    )
     class_size: int | None = option(
         None, "Images a class", "At most, for train and val", least=1, most=MOST, when={"inter": ["bl"]}
     )  # lt: see `profiles.sizes`; bl: 145 when None
@@ -137,13 +141,8 @@ def _check_lists(p: Parameters) -> None:
             raise ArgumentError(
                 f"weights are {list(p.weights)} and sum to {total:g}: every one must be above 0, {len(bad)} are not"
             )
-    for key in ("fractions", "thresholds"):
-        if len(getattr(p, key)) != 2:
-            raise ArgumentError(f"{key} has {len(getattr(p, key))} entries, and must have 2")
-    if not 0 <= p.fractions[0] <= p.fractions[1] <= 1:
-        raise ArgumentError(f"fractions are {list(p.fractions)}: they must rise from 0 to 1")
-    if p.thresholds[0] < p.thresholds[1]:
-        raise ArgumentError(f"thresholds are {list(p.thresholds)}: the first must not be below the second")
+    check_groups(p.fractions, p.thresholds)
+    check_listed(p.profile, p.sizes)
     if p.order == "given" and not p.class_order:
         raise ArgumentError("order is 'given' and class_order names 0 classes: name every class once")
     if any(value not in (0, 1, 2) for value in p.custom.values()):

@@ -158,7 +158,7 @@ _ALL = (
         "8,142 species as they were photographed, 437,513 images; the 24,426 of val, three a species, as test",
     ),
     Preset(
-        "mini-imagenet-lt",
+        "mini-imagenet-lt-published",
         "mini-ImageNet-LT",
         "mini-imagenet-lt",
         {"sizes": "published"},

@@ -8,6 +8,7 @@ import numpy as np
 
 from curation.errors import ArgumentError
 from curation.splits.random_keys import random_keys
+from curation.splits.settings import MOST
 
 # Training images a class in ImageNet-LT (Liu et al., CVPR 2019, arXiv 1904.05160), descending, as VALUE or
 # VALUExTIMES: 1000 classes, 115,846 images.
@@ -30,7 +31,7 @@ _IMAGENET_LT = """
 # Images of the largest class of ILSVRC 2012, to which the sizes of ImageNet-GLT belong.
 _ILSVRC_CLASS = 1300
 
-PROFILES = ("imagenet-glt", "pareto", "exp", "step", "balanced", "natural")
+PROFILES = ("imagenet-glt", "pareto", "exp", "step", "balanced", "natural", "list")
 """Those that the recipe `glt` offers."""
 
 
@@ -124,10 +125,19 @@ def sizes(
     elif profile == "list":
         wanted = _given(given, count)
     else:
-        known = ", ".join((*PROFILES, "imagenet-lt", "places-lt", "uniform", "list"))
+        known = ", ".join((*PROFILES, "imagenet-lt", "places-lt", "uniform"))
         raise ArgumentError(f"unknown profile {profile!r}: choose one of {known}")
     # A hair above, since 5000 * 100 ** -0.5 may come out as 499.999….
     return np.maximum(1, np.floor(np.asarray(wanted, np.float64) + 1e-9)).astype(np.int64)
+
+
+def check_listed(profile: str, given: Sequence[int]) -> None:
+    """Raises ArgumentError when listed sizes cannot be, or the profile `list` has none."""
+    if profile == "list" and not given:
+        raise ArgumentError("profile is 'list' and sizes lists 0: give the training images of every class")
+    bad = [n for n in given if not 1 <= n <= MOST]
+    if bad:
+        raise ArgumentError(f"sizes lists {bad[0]:,}, and each must be from 1 to {MOST:,}")
 
 
 # -- below: parts of profiles ----------------------------------------------------------------------------------------

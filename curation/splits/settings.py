@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -18,10 +19,11 @@ MOST = 1_000_000
 _WANTED = {
     "str": "a text",
     "int": "a whole number",
-    "float": "a number",
+    "float": "a finite number",
     "bool": "true or false",
     "Share": "a number or source:NAME",
     "Mapping": "a table of class names",
+    "tuple": "a list",
 }
 
 
@@ -36,6 +38,7 @@ def option(
     when: Mapping[str, Sequence[Any]] | None = None,
     rare: bool = False,
     reads: bool = False,
+    table: str = "",
 ) -> Any:
     """A field of `Settings`.
 
@@ -48,10 +51,11 @@ def option(
         when: other parameters, and values of theirs for which this one counts.
         rare: shown under *More*.
         reads: the recipe's input tables depend on it.
+        table: it names a file, of which this table of `Inputs` is made.
     """
     words = dict(choices) if isinstance(choices, Mapping) else {choice: choice for choice in choices}
     known = {"label": label, "help": help, "choices": words, "least": least, "most": most}
-    known |= {"when": dict(when or {}), "rare": rare, "reads": reads}
+    known |= {"when": dict(when or {}), "rare": rare, "reads": reads or bool(table), "table": table}
     if isinstance(default, dict | list):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=known)
     return dataclasses.field(default=default, metadata=known)
@@ -62,6 +66,7 @@ class Settings:
     """What the parameters of all recipes have in common."""
 
     KIND: ClassVar[str] = ""
+    CLASS_LISTS: ClassVar[tuple[str, ...]] = ()  # parameters that list classes
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -96,6 +101,17 @@ class Settings:
         """A copy with some parameters changed, checked again."""
         return type(self).from_dict(self.to_dict() | changes)
 
+    def named(self, resolve: Callable[[Sequence[str]], list[str]]) -> Self:
+        """The same with the classes that it lists called by the names that `resolve` has for them."""
+        lists = {key: list(getattr(self, key)) for key in self.CLASS_LISTS}
+        changes = {key: names for key, told in lists.items() if (names := resolve(told)) != told}
+        return self.replace(**changes) if changes else self
+
+    def files(self) -> dict[str, tuple[str, str]]:
+        """Files that parameters name: {parameter: (file, table of `Inputs` that is made of it)}."""
+        tables = {f.name: f.metadata["table"] for f in dataclasses.fields(self) if f.metadata.get("table")}
+        return {key: (getattr(self, key), table) for key, table in tables.items() if getattr(self, key)}
+
     def counts(self, key: str) -> bool:
         """Whether a parameter has a say, the others being as they are."""
         when = next(field.metadata.get("when", {}) for field in dataclasses.fields(self) if field.name == key)
@@ -116,6 +132,18 @@ def check_share(key: str, value: Share) -> None:
             f"{key} is {value!r}: give a share below 1, a whole number of images a class up to {MOST:,}, or "
             "source:NAME for all images of a source split"
         )
+
+
+def check_groups(fractions: Sequence[float], thresholds: Sequence[float] | None = None) -> None:
+    """Raises ArgumentError when shares or numbers cannot be where medium and tail begin."""
+    for key, values in (("fractions", fractions), ("thresholds", thresholds)):
+        if values is not None and len(values) != 2:
+            raise ArgumentError(f"{key} has {len(values)} entries, and must have 2")
+    if not 0 <= fractions[0] <= fractions[1] <= 1:
+        raise ArgumentError(f"fractions are {list(fractions)}: they must rise from 0 to 1")
+    # Head above 19 and tail below 20 leave no whole number without a group.
+    if thresholds is not None and thresholds[0] < thresholds[1] - 1:
+        raise ArgumentError(f"thresholds are {list(thresholds)}: the first must not be below the second")
 
 
 def is_list(kind: type[Settings], key: str, *, of: str = "") -> bool:
@@ -141,12 +169,12 @@ def _typed(key: str, annotation: str, value: Any) -> Any:
     if value is None and (annotation.endswith("| None") or annotation == "Share"):
         return None
     kind = annotation.removesuffix(" | None")
-    number = isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if kind in ("str", "Share") and isinstance(value, str):
         return value
     if kind == "bool" and isinstance(value, bool):
         return value
-    if kind == "int" and number and value == int(value if math.isfinite(value) else 0):
+    if kind == "int" and number and value == int(value):
         return int(value)
     if kind in ("float", "Share") and number:
         return float(value)
@@ -155,9 +183,7 @@ def _typed(key: str, annotation: str, value: Any) -> Any:
         return tuple(_typed(f"{key}[{i}]", inner, entry) for i, entry in enumerate(value))
     if kind.startswith("Mapping") and isinstance(value, Mapping):
         return {str(name): _typed(f"{key}[{name}]", "int", entry) for name, entry in value.items()}
-    wanted = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false"}.get(
-        kind, "a list"
-    )
-    wanted = "a table of class names" if kind.startswith("Mapping") else wanted
-    wanted = "a number or source:NAME" if kind == "Share" else wanted
-    raise ArgumentError(f"{key} is {value!r} ({type(value).__name__}), and must be {wanted}")
+    wanted = next(words for word, words in _WANTED.items() if kind.startswith(word))
+    huge = isinstance(value, int) and value.bit_length() > 1024
+    said = "a number of hundreds of digits" if huge else f"{value!r} ({type(value).__name__})"
+    raise ArgumentError(f"{key} is {said}, and must be {wanted}")

@@ -42,7 +42,7 @@ class Subset(Carving):
     order: str = option("given", "Order of labels", choices=ORDERS, rare=True)
     most: int | None = option(None, "Training images a class, at most", "All when empty", least=1, most=MOST, rare=True)
     metadata: str = option(
-        "", "Class metadata", "Path of a file with the columns of meta_clsloc.csv", rare=True, reads=True
+        "", "Class metadata", "Path of a file with the columns of meta_clsloc.csv", rare=True, table="class_metadata"
     )  # fmt: skip
 
     def check(self) -> None:
@@ -94,7 +94,7 @@ def plan(counts: Counts, p: Subset) -> ClassPlan:
     if not p.pool and "train" in counts.sources:
         p = p.replace(pool="train")
     most = MOST if p.most is None else p.most
-    return allot(counts, p, train=lambda room, _order: np.minimum(room, np.maximum(most, p.least)))
+    return allot(counts, p, train=lambda room, _order: np.minimum(room, most))
 
 
 def carve(inputs: Inputs, p: Subset) -> Result:

@@ -32,6 +32,7 @@ class TrimTail(Settings):
     """Parameters of `trim-tail`."""
 
     KIND: ClassVar[str] = "trim-tail"
+    CLASS_LISTS: ClassVar[tuple[str, ...]] = ("drop",)
 
     base: str = option("", "Split to trim", "Name of a stored split", reads=True)
     at_least: int = option(20, "Training images a class, at least", "Smaller classes are cut", least=0, most=MOST)

@@ -60,9 +60,7 @@ def histograms(
                 hovertemplate="attribute %{x}: %{y:,}<extra></extra>",
             )
             figure.add_trace(bars, row=row, col=2)
-    figure.update_annotations(font_size=12, xanchor="left")
-    for place, annotation in enumerate(figure.layout.annotations):
-        annotation.update(x=0 if place % columns == 0 else annotation.x)
+    figure.update_annotations(font_size=12, xanchor="left", x=0)  # the titles; empty ones have none
     _bands(figure, frequency, len(rows))
     figure.update_yaxes(tickformat=",d", nticks=4, rangemode="tozero")
     figure.update_xaxes(showgrid=False)
