@@ -93,7 +93,19 @@ def click_through(page, url: str, photographs: Path) -> None:
 
     go("Splits")
     press("Save split")
-    page.get_by_text("recipe", exact=True).wait_for(timeout=60_000)
+    page.get_by_text("histograms", exact=True).wait_for(timeout=60_000)
+    page.get_by_test_id("stSidebar").get_by_label("Split", exact=False).first.click()
+    page.get_by_role("option", name="New split", exact=True).click()
+    page.get_by_text("published", exact=True).click()
+    page.locator(".st-key-preset_one-shot").get_by_role("button", name="Use").click()
+    total = page.get_by_test_id("stMetric").filter(has_text="In splits")
+    total.filter(has_text="48").wait_for()  # one and fifteen of each class
+    page.get_by_role("slider", name="Training images a class").focus()
+    page.keyboard.press("ArrowRight")
+    total.filter(has_text="51").wait_for()
+    press("Save split")
+    page.get_by_text("compare", exact=True).click(timeout=60_000)
+    page.get_by_text("Different recipes").wait_for()
 
     go("Export")
     press("Export")
