@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from curation import cli_told
 from curation.console import Folder, JobId, Json, Seed, finish, run_stage
 from curation.engine import Progress
+from curation.errors import ArgumentError
 from curation.files import check_name
 from curation.workspace import Workspace
 
@@ -52,7 +54,7 @@ def split(
         options = {"clusters": clusters, "parameters": parameters, "duplicates": duplicates}
         return recipes.make(workspace, recipe=document, name=name, **options)
 
-    run_stage(folder, job, as_json, stage)
+    run_stage(folder, job, as_json, stage, tell=cli_told.made)
 
 
 @app.command()
@@ -67,15 +69,10 @@ def splits(
 
     workspace = Workspace(folder)
     if compare:
-        finish(compare_two(*(recipes.load(workspace, name) for name in compare)).to_dict(), as_json)
+        found = compare_two(*(recipes.load(workspace, name) for name in compare)).to_dict()
+        finish(found, as_json, cli_told.compared)
     else:
-        rows = recipes.listing(workspace)
-        finish({"splits": rows if as_json else [_told(row) for row in rows]}, as_json)
-
-
-def _told(row: dict[str, Any]) -> str:
-    parts = ", ".join(f"{name} {count:,}" for name, count in row["splits"].items())
-    return f"{row['name']} ({row['recipe']}): {row['images']:,} images of {row['classes']:,} classes: {parts}"
+        finish({"splits": recipes.listing(workspace)}, as_json, cli_told.listed)
 
 
 @app.command()
@@ -106,9 +103,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a split as annotation files, with a manifest that can rebuild and verify them."""
-    from curation.export import export as write
-
     options = {
+        "formats": formats,
         "link": "copy" if copy else "link",
         "absolute": absolute,
         "pictures_in_zip": pictures_in_zip,
@@ -117,23 +113,18 @@ def export(
         "concatenate": concatenate,
         "shard_images": shard_images,
     }
+    places = {name: out / name if out and len(splits) > 1 else out for name in splits}
+    run_stage(folder, job, as_json, _export, tell=cli_told.exported, places=places, **options)
 
-    def stage(workspace: Workspace, *, progress: Progress) -> dict[str, Any]:
-        several = len(splits) > 1
-        made = [
-            write(
-                workspace,
-                split,
-                formats=formats,
-                out=out / split if out and several else out,
-                progress=progress,
-                **options,
-            )
-            for split in splits
-        ]
-        return {"exports": made, "set_aside": sum(m["set_aside"] for m in made)} if several else made[0]
 
-    run_stage(folder, job, as_json, stage)
+def _export(
+    workspace: Workspace, *, places: dict[str, Path | None], progress: Progress, **options: Any
+) -> dict[str, Any]:
+    """Write several splits, each to its place."""
+    from curation.export import export as write
+
+    made = [write(workspace, name, out=place, progress=progress, **options) for name, place in places.items()]
+    return made[0] if len(made) == 1 else {"exports": made, "set_aside": sum(m["set_aside"] for m in made)}
 
 
 @app.command()
@@ -146,6 +137,9 @@ def convert(
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Where the pictures lie; taken off absolute paths.")] = None,
     absolute: Annotated[bool, typer.Option("--absolute", help="Write paths with the root before them.")] = False,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="OLD=NEW", help="What every path begins with, and what comes there instead.")
+    ] = None,
     stem: Annotated[str | None, typer.Option(help="Of the names of files; the source's by default.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     copy: Copy = False,
@@ -165,6 +159,7 @@ def convert(
         to=to,
         root=root,
         absolute=absolute,
+        prefix=None if prefix is None else _pair(prefix),
         stem=stem,
         overwrite=overwrite,
         link="copy" if copy else "link",
@@ -173,7 +168,15 @@ def convert(
         concatenate=concatenate,
         shard_images=shard_images,
     )
-    finish(found, as_json)
+    finish(found, as_json, cli_told.converted)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Both sides of OLD=NEW."""
+    old, equals, new = text.partition("=")
+    if not equals:
+        raise ArgumentError(f"--prefix {text!r} has no '=': give OLD=NEW, such as /data/ILSVRC/=")
+    return old, new
 
 
 @app.command()
@@ -201,7 +204,7 @@ def rebuild(
     """Make an export's files again from its manifest and verify their hashes."""
     from curation.export import rebuild as again
 
-    finish(again(manifest, out=out), as_json)
+    finish(again(manifest, out=out), as_json, cli_told.checked)
 
 
 @app.command()
@@ -218,15 +221,9 @@ def verify(
         progress(0, 1, "rebuilding")
         path = workspace.path / "exports" / check_name(name, "export") / "manifest.json"
         found = again(path)
-        made = path.stat().st_mtime_ns
-        return {
-            "export": name,
-            "files": len(found["files"]),
-            "without_pictures": found["without_pictures"],
-            "made": made,
-        }
+        return {"export": name, "files": len(found["files"]), "without_pictures": found["without_pictures"]}
 
-    run_stage(folder, job, as_json, stage)
+    run_stage(folder, job, as_json, stage, tell=cli_told.checked)
 
 
 @app.command("glt-carve")

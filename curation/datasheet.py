@@ -22,7 +22,7 @@ import curation
 from curation import datasheet_pages, datasheet_pictures, files, ledger
 from curation.duplicates import leaks
 from curation.duplicates.searched import recipe as search_recipe
-from curation.splits import kinds, recipes, statistics
+from curation.splits import kinds, recipes, result, statistics
 from curation.workspace import Workspace
 
 LICENCES = ("license", "licence", "copying")
@@ -74,7 +74,7 @@ def datasheet(workspace: Workspace, split: str) -> Datasheet:
         "frequency": _frequency(table, len(report["classes"])),
         "splits": statistics.as_dict(statistics.statistics(table, classes=len(report["classes"]))),
         "recipe": _recipe(recipe),
-        "funnel": report["funnel"],
+        "funnel": _funnel(workspace, split, table, report["funnel"]),
         "decisions": _decisions(workspace, recipe.get("ledger_position")),
         "made_from": recipe.get("made_from", {}),
         "duplicates": recipe.get("duplicates"),
@@ -115,6 +115,12 @@ def _frequency(table: pa.Table, classes: int) -> list[int | None]:
     found = np.full(classes, -1, np.int64)
     found[known["label"].to_numpy()] = known["frequency"].to_numpy()
     return [None if value < 0 else value for value in found.tolist()]
+
+
+def _funnel(workspace: Workspace, split: str, table: pa.Table, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The funnel counted again: earlier versions counted each picture of a reference set as a reason of its own."""
+    left_out = files.read_table(workspace.path / "splits" / split / "left_out.parquet")
+    return result.funnel(stored["images"], table, left_out, list(stored["splits"]))
 
 
 def _recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curation.datasheet_pictures import plain
-from curation.duplicates.certificate_text import escaped
+from curation.markdown import escaped
 
 _NUMBER = re.compile(r"[0-9,.]*%?")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -73,7 +73,7 @@ def sections(facts: Mapping[str, Any]) -> list[Section]:
 
 def markdown(facts: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """The page as Markdown; `pictures` are their addresses by name."""
-    lines = [f"# {escaped(facts['name'])}", escaped(_subtitle(facts))]
+    lines = [f"# {escaped(facts['name'])}", _markdown(_subtitle(facts))]
     lines += [f"![Images by class of every split]({address})" for address in pictures.values()]
     for title, parts in sections(facts):
         lines += [f"## {title}", *(_markdown(part) for part in parts)]

@@ -22,7 +22,7 @@ import curation
 from curation import datasheet, files, manifest
 from curation.engine import Progress, quiet
 from curation.errors import ArgumentError, CurationError
-from curation.formats import registry
+from curation.formats import image_folder, loose_pictures, registry
 from curation.formats.annotations import AnnotationSet, Options
 from curation.formats.registry import LISTED, Format
 from curation.manifest import MANIFEST, MANIFEST_VERSION, OPTIONS, format_of, is_picture, read_manifest, write_results
@@ -65,16 +65,21 @@ def export(
         progress: called after each format, and by those with pictures while they are written.
 
     Returns:
-        split, out, manifest, zip, images, bytes, files, set_aside (pictures that were not there for formats that hold
-        them); newer_revision, the latest under the split's name where this is an earlier one.
+        split, out, manifest, zip, images, bytes, files; refused (formats that cannot hold the split, with the reason,
+        where another can); set_aside (these, and pictures that were not there for formats that hold them);
+        newer_revision, the latest under the split's name where this is an earlier one.
 
     Raises:
-        ArgumentError: unknown split or format, an option that cannot be, or the folder holds other files.
+        ArgumentError: unknown split or format, an option that cannot be, none of the formats can hold the split, or the
+            folder holds other files.
         CurationError: the split's inputs have changed, or the disk is full; an earlier export stays as it was.
     """
     chosen = [registry.get(name) for name in dict.fromkeys(formats)]
     if not chosen:
         raise ArgumentError(f"no format to write: choose one or more of {', '.join(registry.FORMATS)}")
+    if class_folders not in image_folder.CLASS_FOLDERS or link not in loose_pictures.LINKS:
+        told = f"{', '.join(image_folder.CLASS_FOLDERS)}; {', '.join(loose_pictures.LINKS)}"
+        raise ArgumentError(f"unknown class folders {class_folders!r} or link {link!r}: choose of {told}")
     content = _content(workspace, split, absolute)
     options = Options(
         link=link,
@@ -86,9 +91,10 @@ def export(
     )
     target = Path(out) if out is not None else workspace.path / "exports" / split
     with files.replacing_folder(target, check=_check_ours) as part:
-        lost = _write_formats(chosen, content, part, split, options, progress)
+        lost, refused = _write_formats(chosen, content, part, split, options, progress)
         _write_others(workspace, content, part, split)
-        written = _manifest(part, split, content, [kind.name for kind in chosen], lost, options)
+        names = [kind.name for kind in chosen if kind.name not in refused]
+        written = _manifest(part, split, content, names, lost, options)
         files.write_json(part / MANIFEST, written)
         progress(len(chosen), len(chosen) + 1, "writing: ZIP")
         archive = _pack(part, f"{split}.zip", pictures_in_zip) if zip else None
@@ -102,7 +108,8 @@ def export(
         "images": len(content.annotations.table),
         "files": len(written["files"]),
         "bytes": sum(entry["bytes"] for entry in written["files"]),
-        "set_aside": len(lost),
+        "set_aside": len(lost) + len(refused),
+        **({"refused": [{"format": name, "reason": why} for name, why in refused.items()]} if refused else {}),
     } | ({"newer_revision": latest} if latest != split else {})
 
 
@@ -139,15 +146,29 @@ def _content(workspace: Workspace, split: str, absolute: bool) -> _Content:
 
 def _write_formats(
     chosen: Sequence[Format], content: _Content, folder: Path, split: str, options: Options, progress: Progress
-) -> list[str]:
-    """Write the annotations in every format; returns the paths of pictures that were gone."""
+) -> tuple[list[str], dict[str, str]]:
+    """Write the annotations in every format that can hold them.
+
+    Returns:
+        Paths of pictures that were gone; and the formats that refused, with what they said.
+    """
     lost: set[str] = set()
+    refused: dict[str, str] = {}
     for done, kind in enumerate(chosen):
         tell = _within(progress, done, len(chosen) + 1, f"writing: {kind.title}")
         tell(0, 0, "")
-        manifest.write_format(kind, content.annotations, folder, split, replace(options, progress=tell))
+        before = {*folder.iterdir()}
+        try:
+            manifest.write_format(kind, content.annotations, folder, split, replace(options, progress=tell))
+        except ArgumentError as error:
+            if len(refused) + 1 == len(chosen):  # nothing can be written
+                raise
+            refused[kind.name] = str(error)
+            for path in {*folder.iterdir()} - before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            continue
         lost.update(_finish(kind, folder / kind.name, options.link) if kind.pictures else ())
-    return sorted(lost)
+    return sorted(lost), refused
 
 
 def _write_others(workspace: Workspace, content: _Content, folder: Path, split: str) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import files
-from curation.errors import ArgumentError, CurationError
+from curation.errors import CurationError
 from curation.formats import comma_separated, image_folder, registry
 from curation.formats.annotations import (
     ABOUT,
@@ -151,7 +151,7 @@ def write_format(
     """Write a split into an export in one format, a folder of which gets the name of the format.
 
     Raises:
-        ArgumentError: it has written a file that is of another format, or of another of its own splits.
+        CurationError: it has written a file that is of another format, or of another of its own splits.
     """
     there = {path.name.casefold() for path in folder.iterdir()}
     stem = stem_of(kind, split, version)
@@ -160,7 +160,7 @@ def write_format(
         (folder / stem).rename(folder / kind.name)
     for path in written if version > 1 and not kind.folder else ():
         if path.name.casefold() in there:
-            raise ArgumentError(f"{kind.title} writes {path.name!r}, which is written already: export it by itself")
+            raise CurationError(f"{kind.title} writes {path.name!r}, which is written already: leave that format out")
         there.add(path.name.casefold())
 
 

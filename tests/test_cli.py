@@ -10,6 +10,7 @@ from pictures import draw
 
 from curation import jobs, pipeline
 from curation.cli import main
+from curation.console import finish
 from curation.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -32,38 +33,48 @@ def pictures(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("shell", [False, True], ids=["called", "as a process"])
-def test_the_journey(tmp_path, pictures, capsys, shell):
-    def step(*arguments):
-        if not shell:
-            return run(capsys, *arguments)
+def test_the_journey(tmp_path, pictures, capsys):
+    work = tmp_path / "work"
+    code, result = run(capsys, "init", work, "--images", pictures)
+    assert (code, result["images"]) == (0, 73)
+    code, result = run(capsys, "extract", work, "--workers", 1)
+    assert code == 0
+    code, _ = run(capsys, "cluster", work, "--features", "tf_efficientnet_lite0", "--clusters", 4, "--attributes", 2)
+    assert code == 0
+    code, _ = run(capsys, "map", work, "--features", "tf_efficientnet_lite0", "--method", "tsne", "--class", "ant")
+    assert code == 0
+    code, _ = run(capsys, "duplicates", work)
+    assert code == 0
+    sizes = ("--set=per_cell=1", "--set=val_per_cell=1", "--set=policy=shrink")
+    code, _ = run(capsys, "split", work, "--name", "one", *sizes)
+    assert code == 0
+    formats = ("--format", "glt-json", "--format", "folder")
+    code, _ = run(capsys, "export", work, "one", *formats, "--out", tmp_path / "out")
+    assert code == 0
+    code, result = run(capsys, "rebuild", tmp_path / "out" / "manifest.json")
+    assert code == 0
+    code, result = run(capsys, "status", work)
+    assert (result["images"], result["splits"]) == (73, "one")
+    assert {job.state for job in jobs.listing(Workspace(work))} == {"done"}
+
+
+def test_the_whole_job_as_a_process(tmp_path, pictures):
+    """What a shell runs starts worker processes of its own."""
+
+    def run_process(*arguments):
         command = [sys.executable, "-m", "curation", *map(str, arguments), "--json"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
     work = tmp_path / "work"
-    code, result = step("init", work, "--images", pictures)
-    assert (code, result["images"]) == (0, 73)
-    code, result = step("extract", work, "--workers", 1)
+    code, result = run_process("run", work, "--source", pictures)
+    assert (code, result["images"], result["splits"]) == (0, 73, "glt")
+    code, result = run_process("export", work, "glt", "--format", "glt-json", "--format", "folder")
     assert code == 0
-    code, _ = step("cluster", work, "--features", "tf_efficientnet_lite0", "--clusters", 4, "--attributes", 2)
-    assert code == 0
-    code, _ = step("map", work, "--features", "tf_efficientnet_lite0", "--method", "tsne", "--class", "ant")
-    assert code == 0
-    code, _ = step("duplicates", work)
-    assert code == 0
-    code, result = step(
-        "split", work, "--name", "one", "--set", "per_cell=1", "--set", "val_per_cell=1", "--set", "policy=shrink"
-    )
-    assert code == 0
-    code, result = step("export", work, "one", "--format", "glt-json", "--format", "folder", "--out", tmp_path / "out")
-    assert code == 0
-    code, result = step("rebuild", tmp_path / "out" / "manifest.json")
-    assert code == 0
-    code, result = step("status", work)
-    assert (result["images"], result["splits"]) == (73, "one")
-    assert {job.state for job in jobs.listing(Workspace(work))} == {"done"}
+    (work / "exports" / "glt" / "glt.json").unlink()
+    code, result = run_process("rebuild", work / "exports" / "glt" / "manifest.json")
+    assert (code, result["missing"]) == (1, 1)
 
 
 def test_broken_pictures_give_exit_code_3(tmp_path, picture_tree, capsys):
@@ -111,8 +122,45 @@ def test_wrong_arguments_and_failures(tmp_path, picture_tree, capsys, arguments,
     assert message in capsys.readouterr().err
 
 
+def test_a_result_is_told_in_lines(capsys):
+    rows = [{"set": "a", "pairs": 1200, "why": {"x": [1, 2]}}, {"set": "bcd", "pairs": 3, "why": None}]
+    told = {"left_out": {"a_b": 1, "c": {"d": 2}}, "few": ["x", 1], "none": [], "nothing": None, "rows": rows}
+    finish(told | {"long": ["a" * 40, "b"], "mixed": [{"a": 1}, {"b": [2000]}]}, False)
+    assert capsys.readouterr().out.splitlines() == [
+        "left out: a b 1, c (d 2)",
+        "few: x, 1",
+        "none: none",
+        "rows:",
+        "  set  pairs  why",
+        "  a    1,200  x (1, 2)",
+        "  bcd      3",
+        "long:",
+        f"  {'a' * 40}",
+        "  b",
+        "mixed: a 1, b (2,000)",
+    ]
+    finish(told, True)
+    assert json.loads(capsys.readouterr().out) == told
+
+
 def test_plain_lines_where_there_is_no_terminal(tmp_path, picture_tree, capsys):
     main(["init", str(tmp_path / "w"), "--images", str(picture_tree)])
     said = capsys.readouterr()
     assert "20 of 20" in said.err
     assert "images: 20" in said.out
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "Input/output error", "/somewhere")])
+def test_an_interrupt_and_a_broken_disk_are_told_without_a_trace(tmp_path, monkeypatch, capsys, error):
+    from curation import cli
+
+    Workspace.create(tmp_path / "w", roots={"images": tmp_path})
+
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr(cli, "finish", stop)
+    monkeypatch.setattr("curation.pipeline.status", lambda _: {})
+    assert main(["status", str(tmp_path / "w")]) == 1
+    said = capsys.readouterr().err
+    assert ("run the same command again" in said) or said == "error: /somewhere: Input/output error\n"

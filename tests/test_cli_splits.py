@@ -22,6 +22,17 @@ def work(template, tmp_path):
 
 
 @pytest.fixture
+def say(capsys):
+    """The lines that a person reads."""
+
+    def called(*arguments):
+        assert main([*map(str, arguments)]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    return called
+
+
+@pytest.fixture
 def run(capsys):
     def called(*arguments):
         code = main([*map(str, arguments), "--json"])
@@ -100,7 +111,11 @@ def test_a_recipe_file_that_is_none(work, run, tmp_path):
         assert message in said["error"]
 
 
-def test_two_splits_are_compared(work, run):
+def _to(splits):
+    return " ".join(f"to {name}" for name in splits).split()
+
+
+def test_two_splits_are_compared(work, run, say):
     run("split", work, "--name", "one", "--recipe", "stratified")
     run("split", work, "--name", "one", "--recipe", "stratified", "--seed", 1)
     code, found = run("splits", work, "--compare", "one", "one.r2")
@@ -108,17 +123,71 @@ def test_two_splits_are_compared(work, run):
     assert found["parameters"] == {"seed": [25, 1]}
     assert sum(map(sum, found["moved"])) == sum(clustered.CLASSES.values())
     assert found["histograms"]["train"]["a"] == found["histograms"]["train"]["b"]
+    told = say("splits", work, "--compare", "one", "one.r2")
+    for line in ("compared: one → one.r2", f"moved: {found['changed']}", f"kept: {found['kept']}", "added: 0"):
+        assert line in told
+    row = next(line for line in told if line.startswith("  train "))
+    assert row.split() == ["train", *(f"{count:,}" for count in found["moved"][0])]
+    assert next(line for line in told if line.startswith("  from ")).split() == ["from", *_to(found["splits"][1])]
+    assert "other parameters: seed 25 → 1" in told
     code, said = run("splits", work, "--compare", "one", "two")
     assert (code, "there is no split 'two'" in said["error"]) == (2, True)
 
 
-def test_files_are_converted_and_what_is_lost_is_told(work, run, tmp_path):
+def test_what_was_made_from_other_tables_is_told(work, run, say):
+    run("split", work, "--name", "one", "--recipe", "stratified")
+    recipe = work / "splits" / "one" / "recipe.json"
+    document = json.loads(recipe.read_text())
+    document["inputs"] |= {"images": "0", "rows": 1}
+    recipe.write_text(json.dumps(document))
+    told = say("split", work, "--name", "two", "--recipe", recipe)
+    assert "made from other: images" in told
+    assert not any(line.startswith("other inputs") for line in told)
+    assert any(line.startswith("splits: train ") for line in told)
+
+
+def test_exports_are_told_in_rows_and_checked_in_words(work, run, say, tmp_path):
+    for _ in range(2):
+        run("split", work, "--name", "one", "--recipe", "stratified")
+    told = say("export", work, "one", "one.r2", "--format", "hf")
+    assert told[0] == "exports:"
+    assert told[1].split() == ["split", "images", "files", "bytes", "newer", "revision", "out"]
+    assert [line.split()[0] for line in told[2:4]] == ["one", "one.r2"]
+    assert told[2].split()[4] == "one.r2"
+    pictures = list((work / "exports" / "one" / "hf").glob("**/*.parquet"))
+    for path in pictures:
+        path.unlink()
+    word = f"not checked: {len(pictures)} files with pictures, which are not here"
+    told = say("verify", work, "one")
+    assert told[0] == "export: one"
+    assert told[2:] == [word]
+    manifest = work / "exports" / "one" / "manifest.json"
+    (manifest.parent / "left_out.parquet").unlink()
+    told = say("rebuild", manifest, "--out", tmp_path / "again")
+    assert {"split: one", "were missing: left_out.parquet", word} <= set(told)
+
+
+def test_files_are_converted_and_what_is_lost_is_told(work, run, say, tmp_path):
     run("split", work, "--name", "one", "--recipe", "glt", *[f"--set={k}={v}" for k, v in clustered.FIT.items()])
     run("export", work, "one", "--format", "glt-json", "--out", tmp_path / "out")
     code, found = run("convert", tmp_path / "out/one.json", tmp_path / "lists", "--to", "csv")
     assert (code, found["from"], {row["column"] for row in found["lost"]}) == (0, "glt-json", {"meta"})
     code, found = run("convert", tmp_path / "lists/one.csv", tmp_path / "back", "--from", "csv", "--to", "inat-json")
     assert (code, {"attribute", "frequency"} <= {row["column"] for row in found["lost"]}) == (0, True)
+    rows = found["images"]
+    told = say("convert", tmp_path / "lists/one.csv", tmp_path / "more", "--to", "inat-json")
+    assert f"cannot hold: frequency ({rows} rows), attribute ({rows} rows), cluster ({rows} rows)" in told
+    told = say("convert", tmp_path / "out/one.json", tmp_path / "more.csv", "--to", "csv")
+    assert told[-1] == "cannot hold: meta"
+    swap = ("--to", "csv", "--prefix")
+    code, _ = run(
+        "convert", tmp_path / "lists/one.csv", tmp_path / "a.csv", "--to", "csv", "--root", "/a", "--absolute"
+    )
+    code, _ = run("convert", tmp_path / "a.csv", tmp_path / "b.csv", *swap, "/a/=")
+    assert code == 0
+    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "lists/one.csv").read_bytes()
+    code, said = run("convert", tmp_path / "lists/one.csv", tmp_path / "x.csv", *swap, "ant/")
+    assert (code, "--prefix 'ant/' has no '=': give OLD=NEW" in said["error"]) == (2, True)
     code, said = run("convert", tmp_path / "lists/one.csv", tmp_path / "back", "--to", "yaml")
     assert (code, "unknown format 'yaml'" in said["error"]) == (2, True)
 
@@ -129,3 +198,17 @@ def test_a_datasheet(work, run):
     assert code == 0
     text = next(path for path in found["files"] if path.endswith(".md"))
     assert "Balanced" in Path(text).read_text(encoding="utf-8")
+
+
+def test_a_format_that_cannot_hold_a_split_does_not_keep_the_others_from_it(work, run, tmp_path):
+    run("split", work, "--name", "one", "--recipe", "stratified")
+    code, found = run("export", work, "one", "--format", "csv", "--format", "glt-json", "--out", tmp_path / "out")
+    assert code == 3
+    assert [row["format"] for row in found["refused"]] == ["glt-json"]
+    assert "not 'test'" in found["refused"][0]["reason"]
+    assert (tmp_path / "out" / "one.csv").is_file()
+    assert not (tmp_path / "out" / "one.json").exists()
+    assert run("rebuild", tmp_path / "out" / "manifest.json")[0] == 0
+    code, said = run("export", work, "one", "--format", "glt-json", "--out", tmp_path / "other")
+    assert (code, "not 'test'" in said["error"]) == (2, True)
+    assert not (tmp_path / "other").exists()

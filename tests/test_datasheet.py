@@ -75,6 +75,27 @@ def test_what_it_tells(workspace):
     assert re.search(r"\| train \| +[\d,]+ \| 4 \|", text)
 
 
+def test_pictures_of_a_reference_set_are_one_reason_in_splits_of_before_too(workspace):
+    place = workspace.path / "splits" / "one"
+    reasons = [f"near duplicate of a ({i}).png in reference set zoo (by rule)" for i in range(3)]
+    left_out = files.read_table(place / "left_out.parquet")
+    told = pa.array(reasons + left_out["reason"].to_pylist()[3:])
+    files.write_table(place / "left_out.parquet", left_out.set_column(1, "reason", told))
+    report = files.read_json(place / "report.json")
+    report["funnel"]["left_out"] = {"near duplicate of a": 3}
+    files.write_json(place / "report.json", report)
+    text = datasheet(workspace, "one").markdown()
+    assert re.search(r"\| left out: near duplicate in reference set zoo \| 3 \| 1.0% \|", text)
+    assert "near duplicate of a" not in text
+
+
+def test_quotes_are_no_entities_in_markdown(workspace):
+    facts = datasheet(workspace, "one").facts
+    sheet = Datasheet(facts | {"recipe": facts["recipe"] | {"about": 'ImageNet-LT\'s "own" <sizes>'}})
+    assert 'ImageNet-LT\'s "own" &lt;sizes&gt;' in sheet.markdown()
+    assert "<sizes>" not in sheet.html()
+
+
 def test_no_names_of_people_no_folders_no_dates(workspace, tmp_path):
     sheet = datasheet(workspace, "one")
     for text in (sheet.markdown(), sheet.html(), *sheet.pictures().values()):

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -14,6 +15,7 @@ from pictures import draw
 from curation import export as exporting
 from curation import files
 from curation.errors import ArgumentError, CurationError
+from curation.exclusions import EXCLUSIONS
 from curation.export import Mismatch, export, rebuild
 from curation.formats import glt_json, image_folder, imagenet_lt_text, parquet, registry
 from curation.manifest import about, annotate, numbers, read_manifest
@@ -34,6 +36,15 @@ ALL = (
     "croissant",
     "fiftyone",
 )
+# Pictures that are of a reference set too, with the reason.
+LEAKED = {
+    "image_id": [100, 101, 150],
+    "reason": [
+        "near duplicate of a/1.png in reference set zoo (by rule)",
+        "near duplicate of a/1.png in reference set zoo (ruled by Ann)",
+        "near duplicate of b (2).png in reference set zoo (by rule)",
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -240,30 +251,70 @@ def test_the_index_of_other_class_folders_is_made_again(workspace, tmp_path):
     assert rows["folder/index.csv"]["rebuilt"] == rows["folder/index.csv"]["expected"]
 
 
-def test_an_export_of_an_earlier_version_is_made_again(workspace, tmp_path):
-    """It has no datasheet, no list of pictures, no options, and less among its inputs."""
-    out = tmp_path / "out"
-    export(workspace, "one", formats=["glt-json", "csv", "parquet", "folder"], out=out)
-    manifest = json.loads((out / "manifest.json").read_text())
+def make_earlier(out: Path) -> None:
+    """Make an export of version 1 of a new one: other counts, and less of everything."""
+    manifest = json.loads((out / "manifest.json").read_text()) | {"manifest_version": 1}
     del manifest["options"]
     shutil.rmtree(out / "datasheet")
     for name in ("datasheet.md", "datasheet.html", "folder/pictures.parquet"):
         (out / name).unlink()
     images = files.read_table(out / "inputs" / "images.parquet")
     files.write_table(out / "inputs" / "images.parquet", images.drop_columns(["width", "height"]))
+    report = files.read_json(out / "report.json")
+    reasons = report["funnel"]["left_out"]
+    assert reasons.pop("near duplicate in reference set zoo") == len(LEAKED["reason"])
+    # One row a picture, and what comes after a bracket in its name was taken for detail.
+    reasons |= {"near duplicate of a/1.png in reference set zoo": 2, "near duplicate of b": 1}
+    report["funnel"]["left_out"] = dict(sorted(reasons.items()))
+    files.write_json(out / "report.json", report)
     manifest["files"] = [entry for entry in manifest["files"] if (out / entry["path"]).is_file()]
     for entry in manifest["files"]:
         entry.pop("made_from", None)
         entry["sha256"] = files.sha256_file(out / entry["path"])
-    (out / "manifest.json").write_text(json.dumps(manifest))
+    files.write_json(out / "manifest.json", manifest)
+
+
+def test_an_export_of_an_earlier_version_is_made_again(workspace, tmp_path, monkeypatch):
+    """It has no datasheet, no list of pictures, no options, less among its inputs, and the funnel of then."""
+    monkeypatch.setattr("curation.splits.inputs.exclusions", lambda *_, **__: pa.table(LEAKED, EXCLUSIONS))
+    recipes.make(workspace, name="two", parameters=clustered.FIT)
+    out = tmp_path / "out"
+    export(workspace, "two", formats=["glt-json", "csv", "parquet", "folder"], out=out)
+    make_earlier(out)
+    manifest = read_manifest(out / "manifest.json")
     assert rebuild(out)["ok"] == len(manifest["files"])
+    files.write_json(out / "manifest.json", manifest | {"manifest_version": 2})
+    with pytest.raises(Mismatch, match=r"1 of .*report.json differs"):
+        rebuild(out)
+    files.write_json(out / "manifest.json", manifest)
+    (out / "report.json").unlink()
+    assert rebuild(out, out=tmp_path / "again")["missing"] == 1
+    assert rebuild(tmp_path / "again")["ok"] > 0
     next(p for p in (out / "folder" / "train").rglob("*.jpg")).unlink()
     with pytest.raises(Mismatch, match="jpg missing"):
         rebuild(out)
 
 
-def test_formats_that_hold_only_train_and_val(workspace, tmp_path, monkeypatch):
-    """A folder has the name of its format; files in it that are called after the split keep the split's name."""
+def test_an_export_of_an_earlier_version_keeps_the_names_of_its_files(workspace, tmp_path, monkeypatch):
+    carve_small(workspace, monkeypatch, ("train",))
+    out = tmp_path / "out"
+    export(workspace, "two", formats=["imagenetv2-json"], out=out)
+    (out / "two-imagenetv2.json").rename(out / "two.json")
+    text = (out / "manifest.json").read_text().replace("two-imagenetv2.json", "two.json")
+    (out / "manifest.json").write_text(text.replace('"manifest_version": 2', '"manifest_version": 1'))
+    rows = {row["path"]: row for row in rebuild(out)["files"]}
+    assert rows["two.json"]["rebuilt"] == rows["two.json"]["expected"]
+
+
+def test_an_earlier_revision_is_exported_knowingly(workspace, tmp_path):
+    assert "newer_revision" not in export(workspace, "one", formats=["csv"], out=tmp_path / "out")
+    recipes.make(workspace, name="one", parameters=clustered.FIT)
+    assert export(workspace, "one", formats=["csv"], out=tmp_path / "out")["newer_revision"] == "one.r2"
+    assert "newer_revision" not in export(workspace, "one.r2", formats=["csv"], out=tmp_path / "out2")
+
+
+def carve_small(workspace, monkeypatch, splits):
+    """A split `two` of four real pictures of two synsets, that every format can carry."""
     from curation.splits.kind import Kind
     from curation.splits.result import Result, funnel, listed, split_table
     from curation.splits.settings import Settings
@@ -271,31 +322,66 @@ def test_formats_that_hold_only_train_and_val(workspace, tmp_path, monkeypatch):
     def carve(inputs, settings):
         ids = np.arange(70, 74)
         columns = {"image_id": ids, "label": np.array([0, 0, 1, 1])}
-        split = split_table(np.array([0, 1, 0, 1]), ("train", "val"), columns)
+        columns |= {"frequency": np.array([0, 0, 1, 1]), "attribute": np.zeros(4)}
+        split = split_table(np.array([0, 1, 0, 1]) % len(splits), splits, columns)
         left_out = listed((np.setdiff1d(inputs.images["image_id"].to_numpy(), ids), "to spare"))
-        counts = funnel(len(inputs.images), split, left_out, ("train", "val"))
+        counts = funnel(len(inputs.images), split, left_out, splits)
         return Result(split, left_out, {"classes": ["n01440764", "n02084071"], "funnel": counts})
 
-    monkeypatch.setitem(RECIPES, "halves", Kind("halves", "Halves", "A test", Settings, carve))
-    recipes.make(workspace, recipe="halves", name="two")
+    monkeypatch.setitem(RECIPES, "small", Kind("small", "Small", "A test", Settings, carve))
+    recipes.make(workspace, recipe="small", name="two")
     for path in workspace.images(["path"])["path"].slice(70, 4).to_pylist():
         draw(len(path)).save(workspace.roots["images"] / path)
-    kinds = ["mini-lt-csv", "subset-npz", "imagenetv2-json", "fiftyone"]
-    export(workspace, "two", formats=kinds, out=tmp_path / "out", concatenate=True)
-    assert {"mini-lt-csv/train.csv", "subset-npz/two_cls.npz", "subset-npz/two_cls_metadata.csv"} <= set(
-        listing(tmp_path / "out")
-    )
-    entries = {e["path"]: e for e in read_manifest(tmp_path / "out" / "manifest.json")["files"]}
-    assert entries["subset-npz/two_cls.npz"]["pictures"]
-    assert entries["subset-npz/two_cls_metadata.csv"]["made_from"] == "pictures"
-    rows = {row["path"]: row for row in rebuild(tmp_path / "out")["files"]}
-    assert rows["mini-lt-csv/train.csv"]["rebuilt"] == rows["mini-lt-csv/train.csv"]["expected"]
-    (tmp_path / "out" / "fiftyone" / "train" / "data").rename(tmp_path / "data")
-    with pytest.raises(Mismatch, match=r"2 of .*fiftyone/train/data/.* missing"):
-        rebuild(tmp_path / "out")
-    (tmp_path / "data").rename(tmp_path / "out" / "fiftyone" / "train" / "data")
-    export(workspace, "two", formats=["csv"], out=tmp_path / "out")
-    assert not (tmp_path / "out" / "fiftyone").exists()
+
+
+@pytest.mark.parametrize("splits", [("train", "val"), ("train",)], ids=len)
+def test_all_formats_in_one_export_are_read_back(workspace, tmp_path, monkeypatch, splits):
+    """A folder has the name of its format; files in it that are called after the split keep the split's name."""
+    carve_small(workspace, monkeypatch, splits)
+    out = tmp_path / "out"
+    export(workspace, "two", formats=list(registry.FORMATS), out=out, concatenate=True)
+    first = "_train" if len(splits) > 1 else ""
+    places = {
+        "glt-json": "two.json",
+        "imagenet-lt-txt": "two_classes.txt",
+        "inat-json": "two_train.json",
+        "subset-npz": "subset-npz/two_cls.npz",
+        "imagenetv2-json": f"two-imagenetv2{first}.json",
+        "csv": "two.csv",
+        "parquet": "two.parquet",
+        "croissant": "two.croissant.json",
+    }
+    table = recipes.load(workspace, "two")[1]
+    told = zip(table["split"].to_pylist(), table["label"].to_pylist(), strict=True)
+    paths = workspace.images(["path"])["path"].take(table["image_id"].combine_chunks()).to_pylist()
+    expected = sorted((split, label, path) for (split, label), path in zip(told, paths, strict=True))
+    named = {e["path"]: e for e in read_manifest(out / "manifest.json")["files"]}
+    for kind in registry.FORMATS.values():
+        place = places.get(kind.name, kind.name)
+        assert place in named or (kind.folder and (out / place).is_dir())
+        found = kind.read(out / place).table
+        rows = sorted(zip(*(found[c].to_pylist() for c in ("split", "label")), strict=True))
+        assert rows == [row[:2] for row in expected], kind.name
+        if not kind.pictures:
+            assert sorted(found["path"].to_pylist()) == sorted(row[2] for row in expected), kind.name
+    assert named["subset-npz/two_cls.npz"]["pictures"]
+    assert named["subset-npz/two_cls_metadata.csv"]["made_from"] == "pictures"
+    rows = {row["path"]: row for row in rebuild(out)["files"]}
+    for name in ("mini-lt-csv/train.csv", places["imagenetv2-json"], "two_train.json"):
+        assert rows[name]["rebuilt"] == rows[name]["expected"]
+    next((out / "fiftyone" / "train" / "data").rglob("*.jpg")).unlink()
+    with pytest.raises(Mismatch, match=r"1 of .*fiftyone/train/data/.* missing"):
+        rebuild(out)
+    export(workspace, "two", formats=["csv"], out=out)
+    assert not (out / "fiftyone").exists()
+
+
+def test_no_file_is_written_twice(workspace, tmp_path, monkeypatch):
+    other = dataclasses.replace(registry.get("csv"), name="tsv", title="TSV")
+    monkeypatch.setitem(registry.FORMATS, "tsv", other)
+    with pytest.raises(CurationError, match=r"TSV writes 'one.csv', which is written already"):
+        export(workspace, "one", formats=["csv", "tsv"], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_number_of_a_picture():
@@ -307,15 +393,14 @@ def test_the_number_of_a_picture():
 
 
 def test_what_is_known_of_classes():
-    images = pa.table({"class_name": ["n02", "n10", "n03", "n02"]})
     lemmas = {"class_name": ["n02", "n03"], "wnid": ["n02", ""], "lemmas": ["sea snake, serpent", ""]}
     told = pa.table({"class_name": ["n03"], "human_label": ["acorn"], "original_label": [327]})
-    found = about(["n03", "n02", "zebra"], images, pa.table(lemmas), None)
-    assert found["original_label"].to_pylist() == [2, 1, None]
+    found = about(["n03", "n02", "zebra"], pa.table(lemmas), None)
+    assert found["original_label"].to_pylist() == [None, None, None]
     assert found["human_label"].to_pylist() == [None, "sea_snake", None]
     assert found["wnid"].to_pylist() == [None, "n02", None]
-    found = about(["n03", "n02", "zebra"], images, pa.table(lemmas), told)
-    assert found["original_label"].to_pylist() == [327, 1, None]
+    found = about(["n03", "n02", "zebra"], pa.table(lemmas), told)
+    assert found["original_label"].to_pylist() == [327, None, None]
     assert found["human_label"].to_pylist() == ["acorn", "sea_snake", None]
 
 
@@ -329,7 +414,7 @@ def test_sizes_hashes_and_numbers_go_to_formats_that_ask_for_them(workspace, tmp
     known = dict(zip(*(images[name].to_pylist() for name in ("path", "sha256")), strict=True))
     assert all(known[row["path"]] == row["sha256"] for row in found.table.to_pylist())
     assert found.table["number"].null_count == 0
-    assert found.about["original_label"].to_pylist() == [sorted(clustered.CLASSES).index(c) + 1 for c in found.classes]
+    assert found.about is None or found.about["original_label"].null_count == len(found.classes)
 
 
 def test_pictures_that_were_gone_before_are_set_aside(workspace, tmp_path):
@@ -470,7 +555,7 @@ def test_several_roots_are_told_apart(workspace, tmp_path):
     ("change", "message"),
     [
         (lambda m: m.pop("recipe"), "key 'recipe' is missing or not a dict"),
-        (lambda m: m.update(manifest_version=99), "manifest version 99, and this program knows 1"),
+        (lambda m: m.update(manifest_version=99), "manifest version 99, and this program knows 2"),
         (
             lambda m: m["files"].append({"path": "../../etc/passwd", "sha256": "x"}),
             "key 'files': .*is no file of the export",
@@ -499,9 +584,12 @@ def test_wrong_arguments(workspace, tmp_path):
     with pytest.raises(ArgumentError, match="unknown class folders 'pie'"):
         export(workspace, "one", formats=["csv", "folder"], class_folders="pie")
     with pytest.raises(ArgumentError, match=r"choose csv or parquet|holds two splits"):
-        export(workspace, "one", formats=["csv", "subset-npz"])
+        export(workspace, "one", formats=["subset-npz"])
     with pytest.raises(ArgumentError, match="no format to write"):
         export(workspace, "one", formats=[])
+    (workspace.path / "splits" / "one" / "images.parquet").unlink()
+    with pytest.raises(CurationError, match=r"saved by an earlier version, without the images .*: save it again"):
+        export(workspace, "one")
     with pytest.raises(CurationError, match=r"manifest.json does not exist"):
         rebuild(tmp_path)
     assert not list((workspace.path / "exports").glob("*"))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-LONGEST = 120
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
+from curation.markdown import LONGEST, escaped
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -18,15 +15,6 @@ def markdown(found: dict[str, Any]) -> str:
     """
     parts = [_head(found), _leaks(found), _search(found), _recall(found), _people(found), _not_known(found)]
     return "\n\n".join(line for part in parts for line in part) + "\n"
-
-
-def escaped(text: Any) -> str:
-    """Text in which nothing is markup: neither Markdown nor HTML, no line breaks, no control characters, no links."""
-    plain = "".join(char if char.isprintable() else " " for char in str(text))
-    if len(plain) > LONGEST:
-        plain = plain[: LONGEST - 1] + "…"
-    # Backslashes first: the entities' own & and ; stay as they are.
-    return re.sub("[&<>\"']", lambda hit: _HTML[hit[0]], _SPECIAL.sub(r"\\\1", plain))
 
 
 def _head(found: dict[str, Any]) -> list[str]:
