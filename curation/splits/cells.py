@@ -5,7 +5,7 @@ Rows are classes in the order of labels, columns attributes; sizes a cell are of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,18 +18,22 @@ _HAIR = 1e-9  # 0.1 * 30 may come out as 3.0000000000000004
 
 @dataclass(frozen=True)
 class Cells:
-    """Sizes a class, int64 (L,): Test-GBL images a cell; Test-CBL and Val images a cell on average."""
+    """Sizes a class, int64 (L,): Test-GBL images a cell; Test-CBL and Val images a cell on average; those that
+    parameters list for the class as a whole, 0 where they list none."""
 
     gbl: np.ndarray
     cbl: np.ndarray
     val: np.ndarray
+    listed: np.ndarray
 
     def __getitem__(self, rows: np.ndarray) -> Cells:
-        return Cells(self.gbl[rows], self.cbl[rows], self.val[rows])
+        return Cells(self.gbl[rows], self.cbl[rows], self.val[rows], self.listed[rows])
 
 
 def as_asked(classes: int, p: Parameters) -> Cells:
-    return Cells(*(np.full(classes, size, np.int64) for size in (p.per_cell, p.per_cell, p.val_per_cell)))
+    """Sizes of so many classes. Raises ArgumentError when the parameters list sizes of more or fewer."""
+    given = profiles.sizes("list", np.zeros(classes), given=p.sizes) if p.profile == "list" else np.zeros(classes, int)
+    return Cells(*(np.full(classes, size, np.int64) for size in (p.per_cell, p.per_cell, p.val_per_cell)), given)
 
 
 def needs(cells: Cells, weights: np.ndarray, p: Parameters) -> np.ndarray:
@@ -53,7 +57,8 @@ def pool_of(rows: np.ndarray, cells: Cells, weights: np.ndarray, p: Parameters) 
     """Size wanted of every class (L,), and what train, Val and Test-GLT get of every cell (L, A)."""
     left = np.maximum(0, rows - cells.gbl[:, None] - apportion(cells.cbl * len(weights), weights))
     if p.inter == "lt":
-        wanted = profiles.sizes(p.profile, rows.sum(1), imbalance=p.imbalance, power=p.power, class_size=p.class_size)
+        options = {"imbalance": p.imbalance, "power": p.power, "class_size": p.class_size, "given": cells.listed}
+        wanted = profiles.sizes(p.profile, rows.sum(1), **options)
         wanted = np.maximum(wanted, p.min_train_per_class)
         return wanted, np.minimum(apportion(wanted, weights), left)
     # The most that a class can hold in the exact proportions of the weights; all classes get what the smallest can.
@@ -72,7 +77,8 @@ def shrunk(rows: np.ndarray, cells: Cells, weights: np.ndarray, p: Parameters) -
     wanted = cells.gbl
     size = np.minimum(wanted, np.floor(rows.min(1) * p.cap + _HAIR).astype(np.int64))
     while True:
-        cells = Cells(size, wanted if relax else size, cells.val if relax else size * p.val_per_cell // p.per_cell)
+        val = cells.val if relax else size * p.val_per_cell // p.per_cell
+        cells = replace(cells, gbl=size, cbl=wanted if relax else size, val=val)
         lower = ~class_ok(rows, cells, weights, p) & (size > 0)
         if not lower.any():
             return cells

@@ -21,7 +21,7 @@ from curation.splits.class_plan import ClassPlan, Counts, allot
 from curation.splits.even import check_train, shares
 from curation.splits.inputs import SCORES, Inputs
 from curation.splits.kind import Kind
-from curation.splits.pool import Pool, gather, known
+from curation.splits.pool import Pool, gather, place_of
 from curation.splits.result import Result
 from curation.splits.settings import Share, option
 from curation.workspace import Workspace
@@ -76,7 +76,7 @@ def plan(counts: Counts, p: Chosen) -> ClassPlan:
         ArgumentError, TooFew: as for `class_plan.allot`.
     """
     first = ("test", "val") if p.choose_for == "train" else (p.choose_for,)
-    return allot(counts, p, sizes=lambda has: shares(p.train, p.val, p.test, has, p.least), first=first)
+    return allot(counts, p, sizes=lambda has, _: shares(p.train, p.val, p.test, has, p.least), first=first)
 
 
 def tables(workspace: Workspace, p: Chosen, inputs: Inputs) -> Mapping[str, pa.Table]:
@@ -125,12 +125,10 @@ def choose_features(workspace: Workspace, name: str) -> str:
 
 def _scores(pool: Pool, inputs: Inputs) -> np.ndarray:
     """Score of every image, float64 (N,); NaN where there is none."""
-    place = np.full(int(pool.image_id.max(initial=-1)) + 1, -1, np.int64)
-    place[pool.image_id] = np.arange(len(pool.image_id))
     ids, score = (inputs.scores[name].to_numpy() for name in SCORES.names)
-    there = known(ids, place)
+    place = place_of(ids, pool.image_id)
     found = np.full(len(pool.image_id), np.nan)
-    found[place[ids[there]]] = score[there]
+    found[place[place >= 0]] = score[place >= 0]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -15,6 +16,7 @@ from curation.splits.inputs import Inputs
 from curation.splits.pool import Pool, gather
 from curation.splits.random_keys import random_keys
 from curation.splits.result import Reasons, Result, funnel, listed, split_table
+from curation.splits.settings import Settings
 
 TO_SPARE = "to spare: more than the recipe asks of its class"
 NOT_ASKED = "class not asked for"
@@ -48,7 +50,7 @@ def carve(inputs: Inputs, p: Carving, *, plan: Planner, keys: Keys | None = None
     planned = plan(Counts.of(pool, inputs), p)
     order_of = random_order(pool, p.seed) if keys is None or chooser else keys(pool, p)
     codes, reasons, groups = assign(pool, planned, order_of, chooser, keys(pool, p) if keys and chooser else None)
-    planned = replace(planned, shortfalls=[*planned.shortfalls, *_lost(pool, planned, codes)])
+    planned = replace(planned, shortfalls=_shortfalls(pool, planned, codes))
     return finished(pool, planned, p, codes, reasons, {"groups": groups} if inputs.groups is not None else {})
 
 
@@ -103,18 +105,16 @@ def undecided(pool: Pool, planned: ClassPlan, keys: np.ndarray, chooser: str) ->
 def finished(
     pool: Pool,
     planned: ClassPlan,
-    p: Carving,
+    p: Settings,
     codes: np.ndarray,
     reasons: list[Reasons],
     more: dict[str, Any] | None = None,
 ) -> Result:
     """The split table, in the order of splits, labels and paths, with its report."""
-    label = np.full(len(pool.names), -1, np.int64)
-    label[planned.order] = np.arange(len(planned.order))
+    of = planned.label_of(len(pool.names))[pool.cls]
     inside = np.flatnonzero(codes >= 0)
-    of = label[pool.cls[inside]]
-    inside = inside[np.lexsort((inside, of, codes[inside]))]
-    of = label[pool.cls[inside]]
+    inside = inside[np.lexsort((inside, of[inside], codes[inside]))]
+    of = of[inside]
     columns = {"image_id": pool.image_id[inside], "label": of, "frequency": planned.frequency[of]}
     if pool.attributes:
         columns |= {"attribute": pool.attribute[inside], "cluster": pool.cluster[inside]}
@@ -170,9 +170,7 @@ class _Draw:
     @classmethod
     def begin(cls, pool: Pool, planned: ClassPlan) -> Self:
         """Source splits that are taken whole are; no near duplicate of theirs may be taken any more."""
-        label = np.full(len(pool.names), -1, np.int64)
-        label[planned.order] = np.arange(len(planned.order))
-        of = label[pool.cls]
+        of = planned.label_of(len(pool.names))[pool.cls]
         codes, taken = np.full(len(of), -1, np.int64), np.zeros(len(of), bool)
         for split in (s for s in planned.carving if s in planned.whole):
             mine = (of >= 0) & (pool.source == pool.sources.index(planned.whole[split]))
@@ -187,13 +185,19 @@ class _Draw:
         reasons += [(pool.image_id[other], OTHER_SOURCE), (pool.image_id[taken], WITH_SOURCE)]
         return cls(pool, planned, of, codes, free & ~taken, np.zeros(len(of), bool), reasons)
 
-    def groups(self, keys: np.ndarray) -> list[np.ndarray]:
-        """Rows of each group that has several free images, by key: large groups first, equal ones by key."""
+    def groups(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the groups that have several free images, one group after the other, and the sizes of the groups.
+
+        Large groups come first, equal ones by the lowest key of theirs, which is that of their first row.
+        """
         rows = np.flatnonzero(self.free & (self.pool.group >= 0))
         rows = rows[np.lexsort((rows, keys[rows], self.pool.group[rows]))]
         starts = np.flatnonzero(np.diff(self.pool.group[rows], prepend=-1))
-        members = [m for m in np.split(rows, starts[1:]) if len(m) > 1]
-        return sorted(members, key=lambda m: (-len(m), keys[m[0]], m[0]))
+        sizes = np.diff(starts, append=len(rows))
+        starts, sizes = starts[sizes > 1], sizes[sizes > 1]
+        order = np.lexsort((rows[starts], keys[rows[starts]], -sizes))
+        starts, sizes = starts[order], sizes[order]
+        return rows[np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())], sizes
 
     def take(self, splits: Sequence[str], keys: np.ndarray, *, chooses: bool = False) -> None:
         """Give the splits the images that the plan promises them, near duplicates together; the others stay free.
@@ -215,13 +219,12 @@ class _Draw:
         side = np.full(len(self.of), len(rows), np.int64)
         if chooses:
             _fill(self.of, keys, side, np.flatnonzero(self.free), left)
-        members = self.groups(keys)
-        placed = _place_groups(members, self.of, sides, side if chooses else None)
+        members, sizes = self.groups(keys)
+        placed = _place_groups(self.of[members], sizes, sides, side[members] if chooses else None)
         side[:] = len(rows)
+        side[members] = np.repeat(placed, sizes)
         together = np.zeros(len(self.of), bool)
-        for group, place in zip(members, placed, strict=True):
-            together[group] = True
-            side[group] = place
+        together[members] = True
         self.homeless |= side < 0
         _fill(self.of, keys, side, np.flatnonzero(self.free & ~together), sides[:-1])
         self.codes = np.where(self.free, np.array([*rows, -1, -1])[side], self.codes)
@@ -233,30 +236,39 @@ def _near(pool: Pool, chosen: np.ndarray) -> np.ndarray:
     return (pool.group >= 0) & np.isin(pool.group, pool.group[chosen & (pool.group >= 0)])
 
 
-def _place_groups(
-    members: Sequence[np.ndarray], of: np.ndarray, sides: np.ndarray, wish: np.ndarray | None
-) -> np.ndarray:
+def _place_groups(labels: np.ndarray, sizes: np.ndarray, sides: np.ndarray, wish: np.ndarray | None) -> np.ndarray:
     """Give every group of near duplicates to one side that has room for all of it; `sides` (S, L) is changed in place.
 
-    Each goes where its first image is wished (N,), or else where the largest share of what its classes were promised
-    is still free, so that sides fill alike.
+    Each goes where its first image is wished, or else where the largest share of what its classes were promised is
+    still free, so that sides fill alike.
+
+    Args:
+        labels: of the images, one group after the other, int (M,).
+        sizes: of the groups, int (G,).
+        sides: room that there is.
+        wish: sides of the images, int (M,).
 
     Returns:
-        Sides, int64 (groups,); -1 where a group fits nowhere.
+        Sides, int64 (G,); -1 where a group fits nowhere.
     """
-    placed = np.full(len(members), -1, np.int64)
-    promised = np.maximum(1, sides)
-    for i, group in enumerate(members):
-        labels, need = np.unique(of[group], return_counts=True)
-        room = sides[:, labels]
-        free = np.where((room >= need).all(1), (room / promised[:, labels]).min(1), -1.0)
-        side = int(free.argmax())
-        if wish is not None and free[wish[group[0]]] >= 0:
-            side = int(wish[group[0]])
-        if free[side] >= 0:
-            sides[side, labels] -= need
-            placed[i] = side
-    return placed
+    # Numbers of Python: for the few sides that there are, arrays would take ten times as long for each group.
+    promised, room, of = np.maximum(1, sides).T.tolist(), sides.T.tolist(), labels.tolist()
+    starts, placed = (np.cumsum(sizes) - sizes).tolist(), []
+    for start, size in zip(starts, sizes.tolist(), strict=True):
+        need = Counter(of[start : start + size])
+        free = [
+            [has / most if has >= count else -1.0 for has, most in zip(room[label], promised[label], strict=True)]
+            for label, count in need.items()
+        ]
+        least = free[0] if len(free) == 1 else [min(shares) for shares in zip(*free, strict=True)]
+        side = least.index(max(least))
+        if wish is not None and least[wish[start]] >= 0:
+            side = int(wish[start])
+        for label, count in need.items() if least[side] >= 0 else ():
+            room[label][side] -= count
+        placed.append(side if least[side] >= 0 else -1)
+    sides[:] = np.array(room, np.int64).reshape(-1, len(sides)).T
+    return np.array(placed, np.int64)
 
 
 def _fill(of: np.ndarray, keys: np.ndarray, side: np.ndarray, rows: np.ndarray, left: np.ndarray) -> None:
@@ -268,14 +280,16 @@ def _fill(of: np.ndarray, keys: np.ndarray, side: np.ndarray, rows: np.ndarray, 
     side[rows] = (position >= edges[:, label]).sum(0) if len(rows) else 0
 
 
-def _lost(pool: Pool, planned: ClassPlan, codes: np.ndarray) -> list[Shortfall]:
-    """Classes that have fewer images in a split than planned, since groups of near duplicates fit nowhere."""
-    label = np.full(len(pool.names), -1, np.int64)
-    label[planned.order] = np.arange(len(planned.order))
+def _shortfalls(pool: Pool, planned: ClassPlan, codes: np.ndarray) -> list[Shortfall]:
+    """Those of the plan, and of classes that got less than planned since groups of near duplicates fit nowhere."""
     inside = codes >= 0
-    cell = codes[inside] * len(planned.order) + label[pool.cls[inside]]
+    cell = codes[inside] * len(planned.order) + planned.label_of(len(pool.names))[pool.cls[inside]]
     got = np.bincount(cell, minlength=planned.counts.size).reshape(planned.counts.shape)
-    return [
-        Shortfall(pool.names[planned.order[i]], planned.splits[s], int(planned.counts[s, i]), int(got[s, i]), LOST)
-        for s, i in np.argwhere(got < planned.counts).tolist()
-    ]
+    found = {(s.class_name, s.split): s for s in planned.shortfalls}
+    for row, label in np.argwhere(got < planned.counts).tolist():
+        key, has = (pool.names[planned.order[label]], planned.splits[row]), int(got[row, label])
+        known = found.get(key)
+        # A class that was short already is told once, with all that it lacks.
+        wanted, reason = (known.wanted, f"{known.reason}; {LOST}") if known else (int(planned.counts[row, label]), LOST)
+        found[key] = Shortfall(*key, wanted, has, reason)
+    return list(found.values())

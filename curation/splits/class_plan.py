@@ -6,53 +6,19 @@ Arrays are in the order of labels; S splits, L labels, C classes that have image
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from curation.errors import ArgumentError, CurationError
 from curation.splits.apportion import apportion
 from curation.splits.carving import Carving
-from curation.splits.inputs import Inputs
-from curation.splits.pool import Pool
+from curation.splits.counts import Counts
 from curation.splits.random_keys import random_keys
 from curation.splits.settings import Share
 
-
-@dataclass(frozen=True)
-class Counts:
-    """Images that there are: `available` int64 (C, U), `names` of classes and `sources` in byte order.
-
-    `base`: images of every class (C,) in each split of a given split, of those that may still be used; `wanted`: class
-    sizes (C,) to match, -1 where none is told; `attributed`: images (C,) that have an attribute, where a table tells.
-    """
-
-    names: list[str]
-    sources: list[str]
-    available: np.ndarray
-    base: Mapping[str, np.ndarray] = field(default_factory=dict)
-    wanted: np.ndarray | None = None
-    attributed: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, pool: Pool, inputs: Inputs) -> Counts:
-        """Count a pool, and what the tables `base`, `histogram` and `attributes` say of its classes."""
-        base: dict[str, np.ndarray] = {}
-        if inputs.base is not None:
-            base = {
-                name: np.bincount(pool.cls[np.isin(pool.image_id, ids)], minlength=len(pool.names))
-                for name, ids in base_ids(inputs.base).items()
-            }
-        wanted = None
-        if inputs.histogram is not None:
-            told = dict(zip(*(inputs.histogram[c].to_pylist() for c in ("class_name", "images")), strict=True))
-            wanted = np.array([told.get(name, -1) for name in pool.names], np.int64)
-        attributed = None
-        if inputs.attributes is not None:
-            having = np.isin(pool.image_id, inputs.attributes["image_id"].to_numpy())
-            attributed = np.bincount(pool.cls[having], minlength=len(pool.names))
-        return cls(pool.names, pool.sources, pool.by_source(), base, wanted, attributed)
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -103,11 +69,17 @@ class ClassPlan:
         """Counts of one split, int64 (L,); zeros when there is no such split."""
         return self.counts[self.splits.index(split)] if split in self.splits else np.zeros(len(self.order), np.int64)
 
+    def label_of(self, classes: int) -> np.ndarray:
+        """Label of every row of the counts, of which there are `classes`, int64 (classes,); -1 for those without."""
+        found = np.full(classes, -1, np.int64)
+        found[self.order] = np.arange(len(self.order))
+        return found
+
 
 Train = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Training images wanted of every label from (room, order), int64 (L,) each: room is what val and test leave."""
-Sizes = Callable[[np.ndarray], np.ndarray]
-"""Images wanted of train, val and test, int64 (3, L), from those that every label has to draw from, int64 (L,)."""
+Sizes = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Images wanted of train, val and test, int64 (3, L), from (has, order): those that every label has to draw from."""
 
 
 def allot(
@@ -132,49 +104,47 @@ def allot(
         ArgumentError: unknown classes or source split.
         TooFew: a class is too small and the policy is `error`; names the worst with both numbers.
     """
-    order = label_order(counts, p)
-    whole = {s: v[7:] for s in ("val", "test") if isinstance(v := getattr(p, s), str)}
+    everyone, whole = label_order(counts, p), _whole(p)
     pool = _pool(counts, p, whole)
     inside = counts.available[:, [counts.sources.index(s) for s in pool]].sum(1)
-    dropped = np.empty(0, np.int64)
-    while True:
-        has = inside[order]
-        asked = _wanted(p, has, order, train) if sizes is None else sizes(has)
-        got = _fit(asked, has, p.least)
-        strict = sizes is not None or (p.policy != "shrink" and train is not None)
-        least = np.maximum(asked[0] if strict else 0, p.least)
-        short = (got[1:] < asked[1:]).any(0) | (got[0] < least)
-        if p.policy != "drop_class" or not short.any():
-            break
-        dropped, order = np.r_[dropped, order[short]], order[~short]
+    order, asked, got = _settled(p, inside, everyone, sizes or partial(_wanted, p, train))
     if not len(order):
         raise CurationError(_nothing(counts))
-    for row, split in ((1, "val"), (2, "test")):
-        if split in whole:
-            got[row] = asked[row] = counts.available[order, counts.sources.index(whole[split])]
-    refused = p.policy == "error" and short.any()
-    needed = np.vstack([np.maximum(asked[0], p.least), asked[1:]]) if refused else asked
-    shortfalls = _shortfalls(counts, order, needed, got, has)
-    used = {s for s, images in zip(("val", "test"), asked[1:], strict=True) if images.any()}
-    splits = tuple(s for s in ("train", "val", "test") if s == "train" or s in used or getattr(p, s) not in (None, 0))
-    keep = [("train", "val", "test").index(s) for s in splits]
+    has = inside[order]
+    shortfalls = _shortfalls(counts, order, asked, got, has)
+    available = has + sum(counts.available[order, counts.sources.index(s)] for s in set(whole.values()))
+    for split, source in whole.items():
+        row = SPLITS.index(split)
+        got[row] = asked[row] = counts.available[order, counts.sources.index(source)]
+    splits = tuple(s for s, n in zip(SPLITS, asked, strict=True) if s == "train" or n.any() or getattr(p, s))
+    keep = [SPLITS.index(s) for s in splits]
     planned = ClassPlan(
         splits=splits,
         carving=(*(s for s in first if s in splits), *(s for s in splits if s not in first)),
         order=order,
         counts=got[keep],
         asked=asked[keep],
-        available=has + sum(counts.available[order, counts.sources.index(s)] for s in set(whole.values())),
+        available=available,
         pool=pool,
         whole=whole,
         frequency=frequency(got[0], p),
         shortfalls=shortfalls,
-        dropped=np.sort(dropped),
-        unwanted=np.setdiff1d(np.arange(len(counts.names)), np.r_[order, dropped]),
+        dropped=np.setdiff1d(everyone, order),
+        unwanted=np.setdiff1d(np.arange(len(counts.names)), everyone),
     )
-    if refused:
+    if p.policy == "error" and shortfalls:
         raise TooFew(planned)
     return planned
+
+
+def room(counts: Counts, p: Carving) -> np.ndarray:
+    """Images of every class that val and test leave train, int64 (C,).
+
+    Raises:
+        ArgumentError: unknown source split.
+    """
+    has = counts.available[:, [counts.sources.index(s) for s in _pool(counts, p, _whole(p))]].sum(1)
+    return np.maximum(0, has - share(p.val, has) - share(p.test, has))
 
 
 def label_order(counts: Counts, p: Carving) -> np.ndarray:
@@ -234,19 +204,17 @@ def told(shortfalls: Sequence[Shortfall]) -> str:
     )
 
 
-def base_ids(base: Any) -> dict[str, np.ndarray]:
-    """Image ids of every split of a table BASE, ascending."""
-    words = base["split"].unify_dictionaries().combine_chunks()
-    ids, codes = base["image_id"].to_numpy(), words.indices.to_numpy()
-    return {name: np.sort(ids[codes == i]) for i, name in enumerate(words.dictionary.to_pylist())}
-
-
 def random_order(count: int, seed: int, *what: object) -> np.ndarray:
     """A permutation, int64 (count,), that depends on the seed and the words alone."""
     return np.argsort(random_keys(count, seed, *what), kind="stable")
 
 
 # -- below: fitting --------------------------------------------------------------------------------------------------
+
+
+def _whole(p: Carving) -> dict[str, str]:
+    """Source split of each split that takes all of one."""
+    return {s: value[7:] for s in ("val", "test") if isinstance(value := getattr(p, s), str)}
 
 
 def _pool(counts: Counts, p: Carving, whole: Mapping[str, str]) -> tuple[str, ...]:
@@ -262,10 +230,31 @@ def _pool(counts: Counts, p: Carving, whole: Mapping[str, str]) -> tuple[str, ..
     return tuple(s for s in counts.sources if s not in whole.values())
 
 
-def _wanted(p: Carving, has: np.ndarray, order: np.ndarray, train: Train | None) -> np.ndarray:
+def _settled(
+    p: Carving, inside: np.ndarray, order: np.ndarray, sizes: Sizes
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows that stay, in order, and what they ask for and get, int64 (3, L) each; asked again when classes are dropped.
+
+    Args:
+        p: parameters.
+        inside: images of every class to draw from, int64 (C,).
+        order: rows in the order of labels.
+        sizes: that are asked for.
+    """
+    while True:
+        asked = sizes(inside[order], order)
+        asked[0] = np.maximum(asked[0], p.least)
+        got = _fit(asked, inside[order], p.least)
+        short = (got < asked).any(0)
+        if p.policy != "drop_class" or not short.any():
+            return order, asked, got
+        order = order[~short]
+
+
+def _wanted(p: Carving, train: Train | None, has: np.ndarray, order: np.ndarray) -> np.ndarray:
     val, test = share(p.val, has), share(p.test, has)
-    room = np.maximum(0, has - val - test)
-    return np.stack([np.maximum(room, p.least) if train is None else train(room, order), val, test])
+    left = np.maximum(0, has - val - test)
+    return np.stack([left if train is None else train(left, order), val, test])
 
 
 def _nothing(counts: Counts) -> str:
@@ -288,5 +277,5 @@ def _shortfalls(
     for split, label in np.argwhere(got < asked).tolist():
         reason = f"the class has {has[label]:,} images to draw from"
         name, numbers = counts.names[order[label]], (int(asked[split, label]), int(got[split, label]))
-        found.append(Shortfall(name, ("train", "val", "test")[split], *numbers, reason))
+        found.append(Shortfall(name, SPLITS[split], *numbers, reason))
     return found

@@ -47,7 +47,6 @@ class Comparison:
     recipe: dict[str, tuple[Any, Any]]
     inputs: list[str]
     _codes: tuple[np.ndarray, np.ndarray]
-    _relabelled: np.ndarray
 
     def ids(self, from_split: str, to_split: str) -> np.ndarray:
         """Ids of images in one split of `a` and one of `b`, int32, ascending; LEFT_OUT for those in none.
@@ -65,10 +64,6 @@ class Comparison:
         if from_split == to_split == LEFT_OUT:
             wanted[:] = False
         return np.flatnonzero(wanted).astype(np.int32)
-
-    def relabelled_ids(self) -> np.ndarray:
-        """Ids of images that are in both, of another class, int32, ascending."""
-        return self._relabelled
 
     def to_dict(self) -> dict[str, Any]:
         """The same without images, for JSON."""
@@ -91,25 +86,21 @@ def compare(a: Stored, b: Stored) -> Comparison:
     count = 1 + max((int(table["image_id"].to_numpy().max(initial=-1)) for _, table, _ in (a, b)), default=-1)
     classes = list(dict.fromkeys([*a[2]["classes"], *b[2]["classes"]]))
     one, two = (_by_image(stored, count, classes) for stored in (a, b))
-    (in_a, in_b), both = (one.inside, two.inside), one.inside & two.inside
-    splits = ([*one.splits, LEFT_OUT], [*two.splits, LEFT_OUT])
-    moved = np.bincount(one.code * len(splits[1]) + two.code, minlength=len(splits[0]) * len(splits[1]))
-    moved = moved.reshape(len(splits[0]), len(splits[1]))
     # Images that neither has: what the larger of the two workspaces' states knew, and not only ids up to the last one.
-    known = max(int(report.get("funnel", {}).get("images", count)) for _, _, report in (a, b))
-    moved[-1, -1] = max(known, count) - int((in_a | in_b).sum())
-    kept = sum(int(moved[i, splits[1].index(s)]) for i, s in enumerate(one.splits) if s in two.splits)
-    other = both & (one.cls != two.cls)
+    known = max(count, *(int(report.get("funnel", {}).get("images", count)) for _, _, report in (a, b)))
+    moved = _moved(one, two, known)
+    both = one.inside & two.inside
+    kept = sum(int(moved[i, two.splits.index(s)]) for i, s in enumerate(one.splits) if s in two.splits)
     numbers = [{name: label for label, name in enumerate(report["classes"])} for _, _, report in (a, b)]
     return Comparison(
         names=(str(a[0].get("name", "a")), str(b[0].get("name", "b"))),
-        splits=splits,
+        splits=([*one.splits, LEFT_OUT], [*two.splits, LEFT_OUT]),
         moved=moved,
         kept=kept,
-        added=int((in_b & ~in_a).sum()),
-        dropped=int((in_a & ~in_b).sum()),
+        added=int(moved[-1, :-1].sum()),
+        dropped=int(moved[:-1, -1].sum()),
         changed=int(both.sum()) - kept,
-        relabelled=int(other.sum()),
+        relabelled=int((both & (one.cls != two.cls)).sum()),
         renumbered=sum(numbers[1].get(name, label) != label for name, label in numbers[0].items()),
         classes=classes,
         histograms=_histograms(one, two, len(classes)),
@@ -117,7 +108,6 @@ def compare(a: Stored, b: Stored) -> Comparison:
         recipe=_differences(*({key: s[0][key] for key in _OF_A_RECIPE if key in s[0]} for s in (a, b))),
         inputs=sorted(_differences(a[0].get("inputs", {}), b[0].get("inputs", {}))),
         _codes=(one.code, two.code),
-        _relabelled=np.flatnonzero(other).astype(np.int32),
     )
 
 
@@ -147,6 +137,14 @@ def _by_image(stored: Stored, count: int, classes: list[str]) -> _ByImage:
     place = {name: row for row, name in enumerate(classes)}
     cls[ids] = np.array([place[name] for name in report["classes"]], np.int64)[table["label"].to_numpy()]
     return _ByImage(splits, code, cls)
+
+
+def _moved(one: _ByImage, two: _ByImage, known: int) -> np.ndarray:
+    """Images by their splits on both sides, int64 (S, T); `known` images that there are in all."""
+    shape = len(one.splits) + 1, len(two.splits) + 1
+    moved = np.bincount(one.code * shape[1] + two.code, minlength=shape[0] * shape[1]).reshape(shape)
+    moved[-1, -1] = known - int((one.inside | two.inside).sum())
+    return moved
 
 
 def _histograms(one: _ByImage, two: _ByImage, classes: int) -> dict[str, np.ndarray]:

@@ -9,22 +9,41 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.errors import CurationError
+
 
 def digest(table: pa.Table) -> str:
-    """SHA-256 of a table's content: names and values of its columns, whatever their encoding or chunks."""
+    """SHA-256 of a table's content: names and values of its columns, whatever their encoding or chunks.
+
+    Raises:
+        CurationError: a column holds other than numbers, truth values, times and texts.
+    """
     total = hashlib.sha256()
     for name in table.column_names:
-        column = table[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(pa.string())
+        column = _plain(table[name])
         total.update(f"{name} {column.type} {len(column)}\n".encode())
         total.update(np.packbits(column.is_null().to_numpy()).tobytes())
         if pa.types.is_string(column.type):
             _digest_texts(total, column.fill_null(""))
-        else:
-            values = (column.fill_null(0) if column.null_count else column).to_numpy()
-            total.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+            continue
+        values = (column.fill_null(_nothing(column.type)) if column.null_count else column).to_numpy()
+        if values.dtype.hasobject:
+            raise CurationError(f"column {name!r} has the type {column.type}, of which there is no digest")
+        total.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
     return total.hexdigest()
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column without a dictionary, and texts of all kinds as one kind."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    text = any(test(kind) for test in texts)
+    return column.cast(pa.string() if text else kind)
+
+
+def _nothing(kind: pa.DataType) -> Any:
+    """What stands for null in a column of a kind."""
+    return pa.scalar(False) if pa.types.is_boolean(kind) else pa.scalar(0).cast(kind)
 
 
 def _digest_texts(total: Any, column: pa.ChunkedArray) -> None:

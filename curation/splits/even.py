@@ -44,7 +44,8 @@ def plan_stratified(counts: Counts, p: Stratified) -> ClassPlan:
     Raises:
         ArgumentError, TooFew: as for `class_plan.allot`.
     """
-    return allot(counts, p, sizes=lambda has: shares(p.train, p.val, p.test, has, p.least, exact=p.rounding == "total"))
+    exact = p.rounding == "total"
+    return allot(counts, p, sizes=lambda has, _: shares(p.train, p.val, p.test, has, p.least, exact=exact))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ def plan_balanced(counts: Counts, p: Balanced) -> ClassPlan:
     """
     least = max(p.least, p.size or 0)
 
-    def sizes(has: np.ndarray) -> np.ndarray:
+    def sizes(has: np.ndarray, _order: np.ndarray) -> np.ndarray:
         tests = np.stack([share(p.val, has), share(p.test, has)])
         enough = has - tests.sum(0) >= least
         smallest = int(has[enough if enough.any() else slice(None)].min(initial=MOST))
@@ -92,6 +93,12 @@ class KShot(Carving):
     val: Share = option(None, "Val", "A share of each class, images a class, or source:NAME")
     test: Share = option(None, "Test", "A share of each class, images a class, or source:NAME")
     rest: str = option("test", "The rest goes", "When test is empty", choices=RESTS, when={"test": [None, 0]})
+    least: int = option(1, help="As for other recipes; k at most", least=0, most=MOST)
+
+    def check(self) -> None:
+        super().check()
+        if self.least > self.k:
+            raise ArgumentError(f"least is {self.least:,} and k {self.k:,}: every class has k training images")
 
 
 def plan_k_shot(counts: Counts, p: KShot) -> ClassPlan:
@@ -101,13 +108,13 @@ def plan_k_shot(counts: Counts, p: KShot) -> ClassPlan:
         ArgumentError, TooFew: as for `class_plan.allot`.
     """
 
-    def sizes(has: np.ndarray) -> np.ndarray:
+    def sizes(has: np.ndarray, _order: np.ndarray) -> np.ndarray:
         train, val, test = np.full(len(has), p.k, np.int64), share(p.val, has), share(p.test, has)
         if p.rest == "test" and not p.test:
             test = np.maximum(0, has - train - val)
         return np.stack([train, val, test])
 
-    return allot(counts, p.replace(least=max(p.least, p.k)), sizes=sizes)
+    return allot(counts, p.replace(least=p.k), sizes=sizes)
 
 
 def shares(train: Share, val: Share, test: Share, has: np.ndarray, least: int, *, exact: bool = True) -> np.ndarray:

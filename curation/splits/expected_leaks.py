@@ -19,7 +19,7 @@ from curation import judgements
 from curation.exclusions import read_pairs
 from curation.splits.class_plan import ClassPlan, Counts
 from curation.splits.inputs import Inputs
-from curation.splits.pool import Pool
+from curation.splits.pool import Pool, place_of
 from curation.workspace import Workspace
 
 DOUBTED = ("unsure", judgements.CONTESTED)
@@ -107,9 +107,7 @@ def pairs_of(workspace: Workspace, inputs: Inputs, *, until: int | None = None) 
 
 def locate(candidates: Candidates, pool: Pool) -> Located:
     """Class and source split of the images of candidates; pairs with an image that is not in the pool are left out."""
-    place = np.full(int(pool.image_id.max(initial=-1)) + 2, -1, np.int64)
-    place[pool.image_id] = np.arange(len(pool.image_id))
-    a, b = (place[np.minimum(ids, len(place) - 1)] for ids in (candidates.image_a, candidates.image_b))
+    a, b = (place_of(ids, pool.image_id) for ids in (candidates.image_a, candidates.image_b))
     there = (a >= 0) & (b >= 0)
     a, b = a[there], b[there]
     rows = (pool.cls[a], pool.source[a], pool.cls[b], pool.source[b])

@@ -94,10 +94,16 @@ def gather(
 
 
 def check(recipe: Mapping[str, Any], inputs: Inputs) -> None:
-    """Raises CurationError when the inputs are not those that the recipe was made from."""
-    found, wanted = inputs.digests(), recipe.get("inputs", {})
-    for name in found:
-        if name in wanted and wanted[name] != found[name]:
+    """Raises CurationError when the inputs are not those that the recipe names; one that names none takes any."""
+    found, wanted = inputs.digests(), {n: d for n, d in recipe.get("inputs", {}).items() if n != "rows"}
+    if wanted and (other := sorted(wanted.keys() ^ found.keys())):
+        how = "missing" if other[0] in wanted else "none of the recipe's"
+        raise CurationError(
+            f"the recipe was made from {len(wanted)} tables, and there are {len(found)}: {other[0]} is {how}; make the "
+            "split again"
+        )
+    for name in wanted:
+        if wanted[name] != found[name]:
             raise CurationError(
                 f"the {name} have SHA-256 {found[name][:12]}…, and the recipe was made from {wanted[name][:12]}…: "
                 "they have changed since; make the split again"
@@ -122,8 +128,9 @@ def _groups(workspace: Workspace, until: int | None) -> tuple[pa.Table, dict[int
     # Whom people keep does not matter: all of a group stay.
     members = resolution.resolve(workspace, until=until, strict=False).members.to_pandas()
     outside = members["component"].isin(members.loc[members["reference"] != "", "component"])
-    own = members[members["reference"] == ""]
-    leaked = own[outside.loc[own.index]]
-    own = own[~outside.loc[own.index]].sort_values("image_id")
+    own = members["reference"] == ""
+    # One that the policy takes for a reference itself stays, as it does elsewhere, and has no reason.
+    leaks = own & outside & ~members["survives"]
+    leaked, own = members[leaks], members[own & ~leaks].sort_values("image_id")
     columns = {"image_id": own["image_id"].to_numpy(), "group": own["component"].to_numpy()}
     return pa.table(columns).cast(GROUPS), dict(zip(leaked["image_id"], leaked["reason"], strict=True))

@@ -11,7 +11,7 @@ import numpy as np
 from curation.errors import ArgumentError
 from curation.splits import class_draw, profiles
 from curation.splits.carving import POLICIES, Carving
-from curation.splits.class_plan import ClassPlan, Counts, allot, label_order, random_order
+from curation.splits.class_plan import ClassPlan, Counts, allot, label_order, random_order, room
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.pool import Pool
@@ -70,11 +70,7 @@ class LongTailed(Carving):
 
     def check(self) -> None:
         super().check()
-        if self.profile == "list" and not self.sizes:
-            raise ArgumentError("profile is 'list' and sizes lists 0: give the training images of every class")
-        bad = [n for n in self.sizes if not 1 <= n <= MOST]
-        if bad:
-            raise ArgumentError(f"sizes lists {bad[0]:,}, and each must be from 1 to {MOST:,}")
+        profiles.check_listed(self.profile, self.sizes)
         if self.largest is not None and self.smallest is not None and self.smallest > self.largest:
             raise ArgumentError(f"smallest is {self.smallest:,} and largest {self.largest:,}: swap them")
         if self.choose == "ldam" and self.seed >= 2**32:
@@ -88,7 +84,12 @@ def plan(counts: Counts, p: LongTailed) -> ClassPlan:
         ArgumentError: `sizes` has not one entry for each class.
     """
     first = ("train",) if p.choose == "ldam" else ("test", "val")
-    return allot(counts, p, train=partial(_train, p), first=first)
+    if p.profile != "list":
+        return allot(counts, p, train=partial(_train, p), first=first)
+    # A class keeps its entry of the list whatever other classes are dropped.
+    everyone, listed = label_order(counts, p), np.zeros(len(counts.names), np.int64)
+    listed[everyone] = _train(p, room(counts, p)[everyone], everyone)
+    return allot(counts, p, train=lambda _, order: listed[order], first=first)
 
 
 def carve(inputs: Inputs, p: LongTailed) -> Result:
@@ -130,12 +131,12 @@ KIND = Kind(
 # -- below: sizes ----------------------------------------------------------------------------------------------------
 
 
-def _train(p: LongTailed, room: np.ndarray, _order: np.ndarray) -> np.ndarray:
-    """Training images wanted of every label, int64 (L,)."""
+def _train(p: LongTailed, has: np.ndarray, _order: np.ndarray) -> np.ndarray:
+    """Training images wanted of every label, int64 (L,), of `has` (L,) that val and test leave."""
     drawn = p.profile == "uniform" or (p.profile == "pareto" and p.draw == "random")
     ranked = profiles.sizes(
         p.profile,
-        room,
+        has,
         imbalance=p.imbalance,
         power=p.power,
         class_size=p.largest,
@@ -146,7 +147,7 @@ def _train(p: LongTailed, room: np.ndarray, _order: np.ndarray) -> np.ndarray:
     if p.profile == "natural" or p.sizes_by == "label":
         return ranked
     if p.sizes_by == "random":
-        return ranked[random_order(len(room), p.seed, "sizes")]
+        return ranked[random_order(len(has), p.seed, "sizes")]
     found = np.empty_like(ranked)
-    found[np.argsort(-room, kind="stable")] = -np.sort(-ranked)
+    found[np.argsort(-has, kind="stable")] = -np.sort(-ranked)
     return found

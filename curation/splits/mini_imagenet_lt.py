@@ -8,9 +8,9 @@ were drawn is told by its files alone, since the draw had no seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from curation.errors import ArgumentError
 from curation.splits import class_draw
 from curation.splits.apportion import apportion
 from curation.splits.carving import Carving
-from curation.splits.class_plan import ClassPlan, Counts, allot, label_order
+from curation.splits.class_plan import ClassPlan, Counts, allot
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.pool import gather
@@ -66,38 +66,39 @@ class MiniImageNetLT(Carving):
     sizes: str = option("uniform", "Training images by class", choices=SIZES)
     low: int = option(10, "Smallest class", "Images", least=1, most=MOST, when={"sizes": ["uniform"]})
     high: int = option(480, "Largest class", "Images", least=1, most=MOST, when={"sizes": ["uniform"]})
+    known: Mapping[str, int] = option({}, help="Published sizes by class name, of classes not called by their WNID")
 
     def check(self) -> None:
         super().check()
         if self.low > self.high:
             raise ArgumentError(f"low is {self.low:,} and high {self.high:,}: swap them")
-        if self.sizes == "published":
-            known = published()
-            other = [name for name in self.classes if name not in known]
-            if other:
-                raise ArgumentError(
-                    f"sizes is 'published', for {len(known)} classes by WNID, and {len(other)} of the classes listed "
-                    f"are not among them, such as {other[0]!r}: take them off the list, or set sizes=uniform"
-                )
+
+    def named(self, resolve: Callable[[Sequence[str]], list[str]]) -> Self:
+        found, known = super().named(resolve), published()
+        called = dict(zip(resolve(list(known)), known.values(), strict=True)) if self.sizes == "published" else {}
+        other = {name: size for name, size in called.items() if name not in known}
+        if not other:
+            return found
+        listed = {} if self.classes else {"classes": list(called), "order": "given"}
+        return found.replace(known={**self.known, **other}, **listed)
+
+    def published(self) -> dict[str, int]:
+        """Published training images by class name."""
+        return {**published(), **self.known}
 
 
 def plan(counts: Counts, p: MiniImageNetLT) -> ClassPlan:
     """Split sizes by class; see `class_plan.allot`.
 
     Raises:
-        ArgumentError: published sizes are asked for and classes of mini-ImageNet-LT have no images.
+        ArgumentError: published sizes are asked for, and classes have none, or have no images.
     """
-    if p.sizes == "published" and not p.classes:
-        p = p.replace(classes=_all_there(counts), order="given")
-    train = np.maximum(p.least, train_sizes([counts.names[row] for row in label_order(counts, p)], p))
-    kept = np.ones(len(train), bool)
+    if p.sizes == "published":
+        p = p if p.classes else p.replace(classes=list(published()), order="given")
+        _check_published(counts, p)
 
-    def sizes(has: np.ndarray) -> np.ndarray:
-        asked = np.stack([train[kept], *_held_out(has, p)])
-        if p.policy == "drop_class":
-            # It asks again, without the classes that were too small.
-            kept[kept] = asked.sum(0) <= has
-        return asked
+    def sizes(has: np.ndarray, order: np.ndarray) -> np.ndarray:
+        return np.stack([train_sizes([counts.names[row] for row in order], p), *_held_out(has, p)])
 
     return allot(counts, p, sizes=sizes)
 
@@ -118,7 +119,7 @@ def fitted(inputs: Inputs, p: MiniImageNetLT) -> MiniImageNetLT:
 def train_sizes(names: Sequence[str], p: MiniImageNetLT) -> np.ndarray:
     """Training images wanted of classes, int64 (L,); a draw depends on the seed and the class's name alone."""
     if p.sizes == "published":
-        known = published()
+        known = p.published()
         return np.array([known[name] for name in names], np.int64)
     keys = np.array([random_keys(1, p.seed, "size", name)[0] for name in names], np.uint64)
     return p.low + (keys % np.uint64(p.high - p.low + 1)).astype(np.int64)
@@ -147,13 +148,19 @@ def _held_out(has: np.ndarray, p: Carving) -> np.ndarray:
     return np.where(numbers[:, None] >= 1, numbers[:, None].astype(np.int64), parts)
 
 
-def _all_there(counts: Counts) -> list[str]:
-    """The published classes in the order of labels."""
-    wanted, there = published(), set(counts.names)
-    missing = [name for name in wanted if name not in there]
+def _check_published(counts: Counts, p: MiniImageNetLT) -> None:
+    """Raises ArgumentError when a class listed has no published size, or has no images."""
+    known, there = p.published(), set(counts.names)
+    told = f"sizes is 'published', for {len(published())} classes by WNID, and"
+    other = [name for name in p.classes if name not in known]
+    if other:
+        raise ArgumentError(
+            f"{told} {len(other)} of the classes listed are not among them, such as {other[0]!r}: take them off the "
+            "list, or set sizes=uniform"
+        )
+    missing = [name for name in p.classes if name not in there]
     if missing:
         raise ArgumentError(
-            f"sizes is 'published', for {len(wanted)} classes by WNID, and {len(missing)} of them have no images that "
-            f"may be used, such as {missing[0]!r}: set sizes=uniform, or list those that there are as classes"
+            f"{told} {len(missing)} of {len(p.classes)} have no images that may be used, such as {missing[0]!r}: set "
+            "sizes=uniform, or list those that there are as classes"
         )
-    return list(wanted)

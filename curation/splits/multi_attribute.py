@@ -24,7 +24,7 @@ from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.multi_attribute_plan import MultiAttribute, plan, suggest
 from curation.splits.multi_attribute_table import Positives, positives, read
-from curation.splits.pool import Pool, gather
+from curation.splits.pool import Pool, gather, place_of
 from curation.splits.result import Result
 from curation.workspace import Workspace
 
@@ -59,9 +59,7 @@ def carve(inputs: Inputs, p: MultiAttribute) -> Result:
     if not p.rank_attributes:
         return result
     ranks = _ranks(pool, had, planned, codes)
-    place = np.empty(int(pool.image_id.max()) + 1, np.int64)
-    place[pool.image_id] = np.arange(len(pool.image_id))
-    column = pa.array(ranks[place[result.split["image_id"].to_numpy()]].astype(np.int16))
+    column = pa.array(ranks[place_of(result.split["image_id"].to_numpy(), pool.image_id)].astype(np.int16))
     at = result.split.schema.get_field_index("attribute")
     return replace(result, split=result.split.set_column(at, "attribute", column))
 

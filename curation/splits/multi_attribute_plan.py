@@ -18,7 +18,8 @@ from curation.splits.settings import MOST, Settings, check_groups, option
 
 PUBLISHED = {"lt": (200, 100), "bl": (100, 50)}  # test and val images a class
 
-_CARVING = ("test_bbl", "test_bl", "test_lt", "val", "train")
+_TESTS = ("test_bbl", "test_bl", "test_lt")
+_CARVING = (*_TESTS, "val", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +89,9 @@ def plan(counts: Counts, p: MultiAttribute) -> ClassPlan:
         CurationError: a class or the pool is too small and the policy does not allow for it; names the worst with both
             numbers, and sizes that fit.
     """
-    total = counts.available.sum(1)
-    attributed = total if counts.attributed is None else counts.attributed
-    rows = np.argsort(-total, kind="stable")
+    total, attributed = _has(counts)
     test, val = p.sizes()
-    tests = _fitting(total, attributed, test, val, p)[rows]
-    if p.policy == "error" and (tests < test).any():
-        raise CurationError(_explain(counts, total, attributed, p))
-    if p.policy == "drop_class":
-        rows, tests = rows[tests == test], tests[tests == test]
-    if not len(rows):
-        raise CurationError(f"all of {len(total):,} classes are too small for {test:,} test images: lower test or val")
+    rows, tests = _tested(counts, p)
     wanted, pool = _pool(total[rows] - 2 * tests, tests == test, p)
     test_lt, vals = _iid(pool, tests, tests * val // test, p)
     drawn = np.maximum(0, wanted - vals - test_lt)
@@ -124,23 +117,50 @@ def plan(counts: Counts, p: MultiAttribute) -> ClassPlan:
 def suggest(counts: Counts, p: MultiAttribute) -> MultiAttribute:
     """The largest tests, up to those asked for, for which no class and no pool is too small; val in proportion.
 
-    Where not even one image a class fits, the policy becomes `shrink`.
+    Train has no fewer images than all tests together, unless it has so with one image a class; where not even that
+    fits, the policy becomes `shrink`.
     """
-    test, val = p.sizes()
-    total = counts.available.sum(1)
-    attributed = total if counts.attributed is None else counts.attributed
-    fits, beyond = 0, int(_fitting(total, attributed, test, val, p).min(initial=test)) + 1
+    most = int(_fitting(*_has(counts), *p.sizes(), p).min(initial=p.sizes()[0]))
+    fits, beyond = 0, most + 1
     while beyond - fits > 1:  # what is too much for the pool stays so with larger tests
         size = (fits + beyond) // 2
-        try:
-            plan(counts, _sized(p, size).replace(policy="error"))
-            fits = size
-        except CurationError:
-            beyond = size
-    return _sized(p, fits) if fits else p.replace(policy="shrink")
+        fits, beyond = (size, beyond) if _spare(counts, p, size) >= 0 else (fits, size)
+    if not fits and (not most or _spare(counts, p, 1) == -np.inf):
+        return p.replace(policy="shrink")
+    return _sized(p, max(1, fits))
 
 
 # -- below: fitting --------------------------------------------------------------------------------------------------
+
+
+def _has(counts: Counts) -> tuple[np.ndarray, np.ndarray]:
+    """Images of every class, and those with an attribute, int64 (C,) each."""
+    total = counts.available.sum(1)
+    return total, total if counts.attributed is None else counts.attributed
+
+
+def _tested(counts: Counts, p: MultiAttribute) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in the order of labels, and images of each test that they give, int64 (L,) each."""
+    total, attributed = _has(counts)
+    test, val = p.sizes()
+    rows = np.argsort(-total, kind="stable")
+    tests = _fitting(total, attributed, test, val, p)[rows]
+    if p.policy == "error" and (tests < test).any():
+        raise CurationError(_explain(counts, total, attributed, p))
+    if p.policy == "drop_class":
+        rows, tests = rows[tests == test], tests[tests == test]
+    if not len(rows):
+        raise CurationError(f"all of {len(total):,} classes are too small for {test:,} test images: lower test or val")
+    return rows, tests
+
+
+def _spare(counts: Counts, p: MultiAttribute, size: int) -> float:
+    """Training images beyond those of all tests together, of `size` a class; -inf where the pool is too small."""
+    try:
+        found = plan(counts, _sized(p, size).replace(policy="error"))
+    except CurationError:
+        return -np.inf
+    return float(found.of("train").sum() - sum(found.of(split).sum() for split in _TESTS))
 
 
 def _sized(p: MultiAttribute, size: int) -> MultiAttribute:

@@ -20,6 +20,7 @@ import pyarrow.csv as arrow_csv
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.splits.inputs import ATTRIBUTES
+from curation.splits.pool import place_of
 
 _IMAGE, _LONG = ("path", "image_id"), ("attribute", "score")
 
@@ -48,9 +49,7 @@ def positives(table: pa.Table, image_id: np.ndarray) -> Positives:
     words = words if pa.types.is_dictionary(words.type) else words.dictionary_encode()
     words = words.unify_dictionaries().combine_chunks() if isinstance(words, pa.ChunkedArray) else words
     ids, codes, names = _in_order(table["image_id"].to_numpy(), words.indices.to_numpy(), words.dictionary.to_pylist())
-    place = np.full(int(max(ids.max(initial=-1), image_id.max(initial=-1))) + 1, -1, np.int32)
-    place[image_id] = np.arange(len(image_id))
-    image = place[ids]
+    image = place_of(ids, image_id).astype(np.int32)
     return Positives(image[image >= 0], codes[image >= 0], names)
 
 

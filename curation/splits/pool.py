@@ -61,46 +61,47 @@ def gather(inputs: Inputs, *, attributes: int | None = None) -> Pool:
 
     Raises:
         ArgumentError: more attributes are asked for than there are clusters.
-        CurationError: an image id is there twice.
+        CurationError: an image id is there twice, or images have no class.
     """
     images = _sorted(inputs.images)
+    if nameless := images["class_name"].null_count:
+        raise CurationError(f"{nameless:,} of {len(images):,} images have no class: read the images again")
     ids = images["image_id"].to_numpy().astype(np.int64)
-    place = np.full(int(ids.max(initial=-1)) + 1, -1, np.int64)
-    place[ids] = np.arange(len(ids))
-    if (place >= 0).sum() != len(ids):
-        raise CurationError(f"{len(ids):,} images have only {(place >= 0).sum():,} different ids")
+    if (different := int((np.bincount(ids) > 0).sum())) != len(ids):
+        raise CurationError(f"{len(ids):,} images have only {different:,} different ids")
     clustered = inputs.clusters is not None
-    cluster, attribute = (
-        _joined(inputs.clusters if clustered else None, name, place, len(ids)) for name in ("cluster", "attribute")
-    )
+    cluster, attribute = (_joined(inputs.clusters, name, ids) for name in ("cluster", "attribute"))
     out, first = np.unique(inputs.excluded["image_id"].to_numpy(), return_index=True)
-    there = known(out, place)
+    place = place_of(out, ids)
+    there = place >= 0
     used = cluster >= 0 if clustered else np.ones(len(ids), bool)
     left_out: list[Reasons] = [(out[there], inputs.excluded["reason"].take(first[there]).to_pylist())]
-    used[place[out[there]]] = False
+    used[place[there]] = False
     left_out.append((np.setdiff1d(ids[~used], out), NOT_CLUSTERED))
     kept = pa.array(used)
     cls, names = _coded(images["class_name"], kept)
     has_sources = "source_split" in images.column_names
-    source, sources = _coded(images["source_split"], kept) if has_sources else (np.zeros(len(cls), np.int64), [""])
+    source, sources = np.zeros(len(cls), np.int64), [""]
+    if has_sources:
+        source, sources = _coded(images["source_split"].fill_null(""), kept)
     rank = np.argsort(np.argsort([name.encode() for name in sources], kind="stable"))
     cluster, attribute = cluster[used], attribute[used]
     total = int(attribute.max(initial=-1)) + 1
     if attributes is not None:
         attribute, total = _merged(cls, cluster, attributes), attributes
-    group = _joined(inputs.groups, "group", place, len(ids))[used]
+    group = _joined(inputs.groups, "group", ids)[used]
     return Pool(
         ids[used], cls, attribute, cluster, names, total, left_out, len(ids),
         rank[source] if len(source) else source, sorted(sources, key=str.encode), group,
     )  # fmt: skip
 
 
-def known(ids: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Which ids are of images, bool; `place` is -1 where there is none."""
+def place_of(ids: np.ndarray, image_id: np.ndarray) -> np.ndarray:
+    """Where each of some ids stands in `image_id`, int64 (M,); -1 for those that do not."""
+    place = np.full(int(image_id.max(initial=-1)) + 2, -1, np.int64)  # the last is that of no image
+    place[image_id] = np.arange(len(image_id))
     ids = np.asarray(ids, np.int64)
-    there = (ids >= 0) & (ids < len(place))
-    there[there] = place[ids[there]] >= 0
-    return there
+    return place[np.where((ids >= 0) & (ids < len(place)), ids, -1)]
 
 
 # -- below: joining --------------------------------------------------------------------------------------------------
@@ -116,16 +117,15 @@ def _sorted(images: pa.Table) -> pa.Table:
 
 def _coded(column: pa.ChunkedArray, kept: pa.Array) -> tuple[np.ndarray, list[str]]:
     encoded = column.combine_chunks().filter(kept).dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64), [name or "" for name in encoded.dictionary.to_pylist()]
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
 
-def _joined(table: pa.Table | None, column: str, place: np.ndarray, count: int) -> np.ndarray:
-    """A column of a table by row of the sorted images, int64 (count,); -1 where the table has no such image."""
-    found = np.full(count, -1, np.int64)
+def _joined(table: pa.Table | None, column: str, ids: np.ndarray) -> np.ndarray:
+    """A column of a table for each of some images, int64 (N,); -1 where the table has no such image."""
+    found = np.full(len(ids), -1, np.int64)
     if table is not None:
-        ids = table["image_id"].to_numpy().astype(np.int64)
-        there = known(ids, place)
-        found[place[ids[there]]] = table[column].to_numpy()[there]
+        place = place_of(table["image_id"].to_numpy(), ids)
+        found[place[place >= 0]] = table[column].to_numpy()[place >= 0]
     return found
 
 

@@ -18,17 +18,22 @@ import pyarrow as pa
 
 import curation
 from curation import files
-from curation.errors import ArgumentError
+from curation.errors import ArgumentError, CurationError
 from curation.splits import chosen, class_names, inputs
+from curation.splits.digests import digest
+from curation.splits.documents import FOLDER, is_file
 from curation.splits.inputs import IMAGE_COLUMNS, Inputs
 from curation.splits.kind import Kind
 from curation.splits.kinds import kind_of
 from curation.splits.result import Result
+from curation.splits.settings import Settings
 from curation.workspace import Workspace
 
 __all__ = ["IMAGE_COLUMNS", "Inputs", "load", "make", "run"]
 
 _REVISION = re.compile(r"(?P<name>.+)\.r(?P<revision>[1-9][0-9]{0,5})")
+_MOST_LETTERS = 80 - len(".r999999")  # of the 80 that a file name of ours may have
+_TRIES = 100
 
 
 def run(recipe: Mapping[str, Any], tables: Inputs) -> Result:
@@ -57,7 +62,8 @@ def make(
 
     Args:
         workspace: with images, and clusters where the recipe takes them.
-        recipe: its kind, or a document with kind, parameters, clusters and duplicates.
+        recipe: its kind, or a document with kind, parameters, clusters and duplicates; see `documents.document`. Where
+            its parameters name a file, the table that was made of it is taken instead if it lies beside the document.
         name: of the split.
         clusters: which; may be left out when there is one, or when the recipe names them.
         parameters: of the recipe, as JSON has them, over those of its document; `"fit": true` sets sizes that fit.
@@ -69,7 +75,7 @@ def make(
         split's purpose), other_inputs (tables that are not those that the document was made from).
 
     Raises:
-        ArgumentError: a name that cannot be, an unknown recipe, parameter or clusters.
+        ArgumentError: a name that cannot be, an unknown recipe, parameter or clusters, or a file that is not there.
         CurationError: too few images; nothing is written.
     """
     free_name(workspace, files.check_name(name, "the name of the split"))
@@ -82,7 +88,9 @@ def make(
     typed = class_names.named(workspace, kind.settings.from_dict(given))
     position = workspace.ledger.position() if until is None else until
     of_clusters = choose_clusters(workspace, clusters) if kind.clustered else None
-    tables = gather(workspace, kind, typed, clusters=of_clusters, until=position, duplicates=duplicates)
+    tables = inputs.gather(workspace, clusters=of_clusters, until=position, duplicates=duplicates)
+    told = _told(asked, typed, parameters or {}, tables)
+    tables = replace(tables, **(told or kind.tables(workspace, typed, tables)))
     if fit:
         typed = kind.fitted(tables, typed)
     document = {
@@ -98,7 +106,7 @@ def make(
         "tool": {"name": "curation", "version": curation.__version__},
     }
     document = {key: value for key, value in document.items() if value not in (None, {})}
-    result = run(document, tables)
+    result = kind.carve(tables, kind.settings.from_dict(document.get("parameters", {})))
     stored = _store(workspace, name, document, tables, result)
     counts = result.report["funnel"]
     return {
@@ -205,17 +213,54 @@ def free_name(workspace: Workspace, name: str) -> str:
     """Where a split saved under `name` goes: `name`, or its next revision.
 
     Raises:
-        ArgumentError: the name is that of a revision, or differs from another's only in letter case.
+        ArgumentError: the name is that of a revision, too long to have revisions, has no more of them, or differs from
+            another's only in letter case.
     """
     if revision_of(name)[0] != name:
         raise ArgumentError(f"{name!r} names a revision: save under {revision_of(name)[0]!r}, and it gets the next one")
-    other = next((o for o in workspace.split_names() if o.casefold() == name.casefold() and o != name), None)
+    if len(name) > _MOST_LETTERS:
+        raise ArgumentError(f"{name!r} has {len(name)} letters, and the name of a split {_MOST_LETTERS} at most")
+    names = {revision_of(other)[0] for other in workspace.split_names()}
+    other = min((o for o in names if o.casefold() == name.casefold() and o != name), default=None)
     if other is not None:
         raise ArgumentError(
             f"there is a split {other!r}, and {name!r} differs only in letter case: choose another name"
         )
     there = revisions(workspace, name)
-    return f"{name}.r{revision_of(there[-1])[1] + 1}" if there else name
+    place = f"{name}.r{revision_of(there[-1])[1] + 1}" if there else name
+    if revision_of(place)[0] != name:
+        raise ArgumentError(f"{name!r} has {revision_of(there[-1])[1]:,} revisions, and can have no more: rename it")
+    return files.check_name(place, "the name of the split")
+
+
+def _told(
+    asked: Mapping[str, Any], settings: Settings, given: Mapping[str, Any], tables: Inputs
+) -> dict[str, pa.Table]:
+    """Tables that files were read into when a recipe was made first, from beside its document.
+
+    Args:
+        asked: the document.
+        settings: all parameters.
+        given: those that the document did not tell.
+        tables: the others, of this workspace.
+
+    Raises:
+        ArgumentError: neither is a file there that the parameters name, nor its table.
+        CurationError: the table is not that of the recipe.
+    """
+    found, told = {}, asked.get("inputs", {})
+    for key, (file, name) in settings.files().items():
+        stored = Path(asked.get(FOLDER, "")) / f"{name}.parquet"
+        if key not in given and FOLDER in asked and name in told and stored.is_file():
+            found[name] = files.read_table(stored)
+            if digest(found[name]) != told[name]:
+                raise CurationError(f"{stored} is not the table that the recipe was made from: set {key}=FILE")
+            # Ids are those of one table of images.
+            if "image_id" in found[name].column_names and digest(tables.images) != told.get("images"):
+                raise ArgumentError(f"{key} was told of other images than there are now: set {key}=FILE")
+        elif not is_file(file):
+            raise ArgumentError(f"{key} is {file!r}, and there is no such file: set {key}=FILE")
+    return found
 
 
 def _features(workspace: Workspace, settings: Any) -> str | None:
@@ -232,7 +277,7 @@ def _store(workspace: Workspace, name: str, recipe: dict[str, Any], tables: Inpu
         if (folder / "split.parquet").is_file():
             raise _Taken
 
-    while True:
+    for _ in range(_TRIES):
         place = free_name(workspace, name)
         try:
             with files.replacing_folder(workspace.path / "splits" / place, check=still_free) as part:
@@ -246,3 +291,4 @@ def _store(workspace: Workspace, name: str, recipe: dict[str, Any], tables: Inpu
         except _Taken:
             continue
         return place
+    raise CurationError(f"{name!r} was taken by others {_TRIES} times while it was written: try again, or rename it")

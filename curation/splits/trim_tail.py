@@ -15,7 +15,7 @@ from curation.splits.class_draw import TO_SPARE, finished, random_order
 from curation.splits.class_plan import ClassPlan, Counts, frequency
 from curation.splits.inputs import BASE, Inputs
 from curation.splits.kind import Kind
-from curation.splits.pool import Pool, gather
+from curation.splits.pool import Pool, gather, place_of
 from curation.splits.result import Reasons, Result
 from curation.splits.settings import MOST, Settings, option
 from curation.workspace import Workspace
@@ -199,10 +199,8 @@ def _codes(pool: Pool, base: pa.Table) -> tuple[list[str], np.ndarray]:
     """Splits of the base, in the order of its rows, and which each image of the pool is in: int64 (N,), -1 for none."""
     # Not the order of the dictionary, which a file need not keep.
     words = base["split"].cast(pa.string()).combine_chunks().dictionary_encode()
-    ids = base["image_id"].to_numpy()
-    place = np.full(int(max(ids.max(initial=-1), pool.image_id.max(initial=-1))) + 1, -1, np.int64)
-    place[ids] = words.indices.to_numpy()
-    return words.dictionary.to_pylist(), place[pool.image_id]
+    place = place_of(pool.image_id, base["image_id"].to_numpy())
+    return words.dictionary.to_pylist(), np.append(words.indices.to_numpy(), -1)[place]
 
 
 def _straddling(pool: Pool, codes: np.ndarray) -> np.ndarray:

@@ -61,12 +61,18 @@ def test_no_group_is_on_two_sides(data, seed):
     found = carve(inputs, p, **options)
     tallied.check(inputs, found)
     assert tallied.same(carve(tallied.shuffled(inputs, seed), p, **options), found)
-    wanted, got = planned(inputs, p).counts, tallied.counts(found)
+    plan, got = planned(inputs, p), tallied.counts(found)
+    wanted = plan.counts
     assert (got <= wanted).all()
-    told = {(s["class_name"], s["split"]): (s["wanted"], s["has"]) for s in found.report["short_cells"]
-            if s["reason"] == class_draw.LOST}  # fmt: skip
+    cells = [(s["class_name"], s["split"]) for s in found.report["short_cells"]]
+    assert len(cells) == len(set(cells))  # each is told once
+    told = {(s["class_name"], s["split"]): (s["wanted"], s["has"], class_draw.LOST in s["reason"])
+            for s in found.report["short_cells"]}  # fmt: skip
     splits, classes = list(found.report["class_size"]), found.report["classes"]
-    assert told == {(classes[i], splits[s]): (wanted[s, i], got[s, i]) for s, i in np.argwhere(got < wanted)}
+    assert told == {
+        (classes[i], splits[s]): (plan.asked[s, i], got[s, i], got[s, i] < wanted[s, i])
+        for s, i in np.argwhere(got < plan.asked)
+    }
     out = set(tallied.reasons(found).values())
     if not {class_draw.NO_SIDE, class_draw.WITH_SOURCE} & out:
         assert got.tolist() == wanted.tolist()
@@ -102,6 +108,29 @@ def test_large_groups_are_placed_while_there_is_room():
     for seed in range(40):  # in some the keys of both small groups are lower
         found = carve(inputs, Carving(val=None, test=4, seed=seed))
         assert tallied.counts(found).tolist() == [[6], [4]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_groups_are_placed_one_by_one_where_most_of_what_was_promised_is_free(data):
+    """Against the rule as one would write it with arrays, group by group."""
+    count, labels = data.draw(st.integers(2, 40)), data.draw(st.integers(1, 3))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    sizes, of, sides = rng.integers(2, 5, count), rng.integers(0, labels, 4 * count), rng.integers(0, 30, (3, labels))
+    wish = rng.integers(0, 3, 4 * count) if data.draw(st.booleans()) else None
+    left, expected, start = sides.copy(), [], 0
+    for size in sizes.tolist():
+        mine, need = np.unique(of[start : start + size], return_counts=True)
+        room = left[:, mine]
+        free = np.where((room >= need).all(1), (room / np.maximum(1, sides[:, mine])).min(1), -1.0)
+        side = int(free.argmax()) if wish is None or free[wish[start]] < 0 else int(wish[start])
+        expected.append(side if free[side] >= 0 else -1)
+        if free[side] >= 0:
+            left[side, mine] -= need
+        start += size
+    room = sides.copy()
+    assert class_draw._place_groups(of, sizes, room, wish).tolist() == expected
+    assert room.tolist() == left.tolist()
 
 
 def test_a_group_larger_than_any_split_is_left_out():

@@ -1,17 +1,12 @@
-from dataclasses import replace
-
 import numpy as np
-import pyarrow as pa
 import pytest
-import tallied
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import ArgumentError, CurationError
 from curation.splits.carving import Carving
-from curation.splits.class_plan import Counts, TooFew, allot, base_ids, frequency, label_order, share
-from curation.splits.inputs import BASE
-from curation.splits.pool import gather
+from curation.splits.class_plan import TooFew, allot, frequency, label_order, room, share
+from curation.splits.counts import Counts
 
 SHARES = st.one_of(st.none(), st.sampled_from([0, 0.1, 0.25, 0.45, "source:val", "source:test"]), st.integers(1, 9))
 
@@ -185,9 +180,15 @@ def test_training_images_that_are_wanted():
     assert allot(counts, Carving(val=2, test=2, policy="drop_class"), train=wanted).dropped.tolist() == [0]
 
 
+def test_room_that_val_and_test_leave():
+    counts = some_counts([[10, 4, 1], [20, 0, 2]])
+    assert room(counts, Carving(val=2, test="source:test")).tolist() == [9, 20]
+    assert room(counts, Carving(val=0.5, test=30, pool="test")).tolist() == [0, 0]
+
+
 def test_sizes_of_all_three():
-    def sizes(has):
-        return np.stack([np.full(len(has), 4), has * 0, has - 4])
+    def sizes(has, order):
+        return np.stack([np.array([4, 4])[order], has * 0, has - 4])
 
     planned = allot(counts_of(ant=9, bee=6), Carving(val=None, test=None), sizes=sizes, first=("train",))
     assert planned.splits == ("train", "test")
@@ -211,22 +212,3 @@ def test_head_medium_and_tail():
     assert frequency(train, Carving()).tolist() == [0, 1, 1, 2, 2]
     by_rank = Carving(frequency="rank", fractions=(0.4, 0.8))
     assert frequency(np.array([5, 9, 7, 9, 1]), by_rank).tolist() == [1, 0, 1, 0, 2]
-
-
-def test_counts_of_tables():
-    inputs = tallied.made({"bee": 3, "ant": 2}, sources=("train", "val"), excluded=[0])
-    ids = inputs.images["image_id"].to_pylist()
-    splits = ["test", "train", "train"]
-    base = pa.table({"image_id": [ids[4], ids[1], ids[0]], "split": splits}).cast(BASE)
-    wanted = pa.table({"class_name": ["bee", "cow"], "images": [7, 8]})
-    counts = Counts.of(gather(replace(inputs, base=base, histogram=wanted)), inputs)
-    assert (counts.names, counts.sources) == (["ant", "bee"], ["train", "val"])
-    assert counts.available.tolist() == [[1, 1], [1, 1]]
-    assert (counts.base, counts.wanted) == ({}, None)
-    full = replace(inputs, base=base, histogram=wanted)
-    counts = Counts.of(gather(full), full)
-    assert {name: found.tolist() for name, found in counts.base.items()} == {"test": [1, 0], "train": [0, 1]}
-    assert counts.wanted.tolist() == [-1, 7]
-    assert {name: found.tolist() for name, found in base_ids(base).items()} == {
-        "test": [ids[4]], "train": sorted([ids[1], ids[0]])
-    }  # fmt: skip

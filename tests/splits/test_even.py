@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tallied
@@ -150,6 +152,13 @@ def test_k_shot():
     assert planned(K_SHOT, counts, k=5, test=3, policy="shrink") == {"train": [5] * 3, "test": [3, 3, 1]}
     found = K_SHOT.plan(counts, KShot(k=5, test=3, policy="drop_class"))
     assert found.dropped.tolist() == [2]
+
+
+def test_k_shot_has_no_least_but_k():
+    with pytest.raises(ArgumentError, match="least is 9 and k 5: every class has k training images"):
+        KShot(least=9)
+    assert KShot(least=0).replace(k=1).least == 0
+    assert not next(f for f in dataclasses.fields(KShot) if f.name == "least").metadata["label"]
 
 
 def test_k_shot_of_a_published_test_split():

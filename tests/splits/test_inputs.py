@@ -94,6 +94,20 @@ def split_inputs_counts(inputs):
     return Counts.of(pool_of(inputs), inputs)
 
 
+def test_images_that_pass_for_a_reference_stay_with_their_group(tmp_path):
+    """Under `published`, images called as ImageNet calls its own are of a reference set themselves."""
+    names = ["ant/n01440764_10.JPEG", "ant/n01440764_20.JPEG", "ant/plain.jpg", "ant/alone.jpg"]
+    workspace = paired.build(tmp_path / "w", 4, [(0, 1), (1, 2), (0, 0, {"reference": "laion"})], path=names)
+    paired.refer(workspace, "laion", 1)
+    paired.say(workspace, "policy", "survivors", "published")
+    found = gather(workspace, duplicates="together")
+    assert groups(found) == [[0, 1]]
+    told = out(found)
+    assert list(told) == [2]
+    assert told[2]
+    assert sorted(out(gather(workspace))) == [2]
+
+
 def test_a_workspace_without_a_search_has_no_groups(tmp_path):
     workspace = paired.build(tmp_path / "w", 5)
     (workspace.path / "duplicates" / "pairs.parquet").unlink()
@@ -120,6 +134,10 @@ def test_inputs_are_known_by_their_content(workspace):
     assert changed.digests()["images"] == digests["images"]
     with pytest.raises(CurationError, match=r"the groups have SHA-256 .* was made from .*make the split again"):
         check(recipe, changed)
+    with pytest.raises(CurationError, match=r"made from 3 tables, and there are 2: groups is missing"):
+        check(recipe, replace(inputs, groups=None))
+    with pytest.raises(CurationError, match=r"made from 3 tables, and there are 4: scores is none of the recipe's"):
+        check(recipe, replace(inputs, scores=split_inputs.SCORES.empty_table()))
 
 
 def test_inputs_are_read_again_as_they_were_stored(workspace):

@@ -37,6 +37,31 @@ def test_golden_files(published, tmp_path):
         name = f"imagenet_sup_intra_lt_inter_{inter}.json"
         assert files.sha256_file(tmp_path / name) == golden[name]["sha256"] == found["sha256"]
         assert found["images"] == golden[name]["images"]
+    balanced = json.loads((tmp_path / "imagenet_sup_intra_lt_inter_bl.json").read_text())
+    train = balanced["train"]
+    assert np.bincount(list(train["attribute"].values())).tolist() == [80_000, 23_000, 11_000]
+    assert np.bincount([int(label) for label in train["label"].values()]).tolist() == [114] * 1000
+    for split, counts in (("val", [21_000, 6_000, 3_000]), ("test_bl", [42_000, 12_000, 6_000]),
+                          ("test_bbl", [20_000] * 3)):  # fmt: skip
+        assert np.bincount(list(balanced[split]["attribute"].values())).tolist() == counts
+    for found, sized in zip(summary["files"], (207_014, 144_000), strict=True):
+        left = summary["images"]
+        for split, pool in (("test_bbl", 1_221_167), ("test_bl", 1_161_167)):
+            left -= found["images"][split]
+            assert left == pool
+        assert sized == sum(found["images"][split] for split in ("test_lt", "val", "train")) <= 212_661
+
+
+def test_every_second_cluster_is_hardly_drawn_from():
+    """The published carving takes lists from the front: where the first of a pair is large enough, the second waits."""
+    sizes = (62, 61, 32, 31, 26, 25)
+    table = {f"c{c}": {str(r): [f"{c}/{r}/{i}" for i in range(n)] for r, n in enumerate(sizes)} for c in range(4)}
+    paths, cells, names = legacy.from_table(table)
+    rank = np.array([int(path.split("/")[1]) for path in paths])
+    found = legacy.draw(cells, names, Parameters(inter="bl", mode="legacy"))
+    quota = (26 + 25) // 4  # of the smallest attribute
+    assert np.bincount(rank[found["test_bbl"]], minlength=6).tolist() == [4 * quota, 0] * 3
+    assert np.bincount(rank[found["test_bl"]], minlength=6).tolist() == [4 * 42, 0, 4 * 12, 0, 4 * 6, 0]
 
 
 def carve(sizes, inter="bl"):

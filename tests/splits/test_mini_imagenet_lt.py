@@ -3,13 +3,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.exclusions import EXCLUSIONS
-from curation.splits import mini_imagenet_lt
+from curation.splits import class_names, mini_imagenet_lt
 from curation.splits.class_plan import Counts
 from curation.splits.inputs import IMAGE_COLUMNS, Inputs
 from curation.splits.mini_imagenet_lt import KIND, published
+from curation.splits.parameters import Parameters
 from curation.splits.presets import PRESETS
+from curation.splits.trim_tail import TrimTail
+from curation.workspace import CLASSES, Workspace
 
 
 def counts(sizes):
@@ -30,7 +34,7 @@ def inputs(sizes, order=None):
 
 def test_the_published_sizes():
     planned = KIND.plan(counts(dict.fromkeys([*published(), "n99999999"], 600)), typed(sizes="published"))
-    assert PRESETS["mini-imagenet-lt"].parameters == {"sizes": "published"}
+    assert PRESETS["mini-imagenet-lt-published"].parameters == {"sizes": "published"}
     train = planned.of("train")
     assert (len(train), train.sum(), train.min(), train.max()) == (100, 23_192, 12, 479)
     assert np.bincount(planned.frequency).tolist() == [79, 17, 4]
@@ -46,12 +50,42 @@ def test_the_published_sizes():
 
 def test_published_sizes_of_other_classes():
     few = dict.fromkeys(list(published())[:3], 600)
-    with pytest.raises(ArgumentError, match=r"97 of them have no images that may be used, such as 'n03773504'"):
+    with pytest.raises(ArgumentError, match=r"97 of 100 have no images that may be used, such as 'n03773504'"):
         KIND.plan(counts(few), typed(sizes="published"))
     planned = KIND.plan(counts(few), typed(sizes="published", classes=["n03272010", "n04522168"], order="given"))
     assert planned.of("train").tolist() == [82, 147]
     with pytest.raises(ArgumentError, match=r"1 of the classes listed are not among them, such as 'ant'"):
-        typed(sizes="published", classes=["ant"])
+        KIND.plan(counts(few | {"ant": 600}), typed(sizes="published", classes=["ant"]))
+
+
+def test_published_sizes_of_classes_that_are_not_called_by_their_wnid(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    workspace = Workspace.create(tmp_path / "w", roots={"r": tmp_path / "pictures"})
+    called = {wnid: f"class {i}" for i, wnid in enumerate(published())}
+    table = {"class_name": list(called.values()), "wnid": list(called), "images": [600] * 100}
+    table |= {"lemmas": [""] * 100, "definition": [""] * 100}
+    files.write_table(workspace.path / "classes.parquet", pa.table(table).select(CLASSES.names).cast(CLASSES))
+    there = counts(dict.fromkeys(called.values(), 600))
+    asked = class_names.named(workspace, typed(sizes="published"))
+    planned = KIND.plan(there, typed(**asked.to_dict()))
+    assert [there.names[row] for row in planned.order] == list(called.values())
+    assert planned.of("train").tolist() == list(published().values())
+    few = class_names.named(workspace, typed(sizes="published", classes=["n04275548", "class 0"], order="given"))
+    assert few.classes == ("class 1", "class 0")
+    assert KIND.plan(there, few).of("train").tolist() == [106, 147]
+    assert class_names.named(workspace, typed()) == typed()
+    assert class_names.named(workspace, TrimTail(base="b", drop=("n04275548",))).drop == ("class 1",)
+    assert class_names.named(workspace, Parameters(order="given", class_order=("n04522168",))).class_order == (
+        "class 0",
+    )
+
+
+def test_a_class_that_is_dropped_leaves_the_others_their_sizes():
+    sizes = {"a": 600, "b": 20, "c": 600}
+    asked = KIND.plan(counts(sizes), typed(policy="shrink", low=100)).asked[0]
+    found = KIND.plan(counts(sizes), typed(policy="drop_class", low=100))
+    assert found.dropped.tolist() == [1]
+    assert found.of("train").tolist() == asked[[0, 2]].tolist()
 
 
 def test_drawn_sizes_depend_on_the_class_and_the_seed_alone():

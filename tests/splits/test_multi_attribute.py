@@ -71,6 +71,15 @@ def test_a_plan_needs_counts_alone():
     counts = Counts(list(COCO), [""], np.array(list(COCO.values()))[:, None])
     found = plan(counts, KIND.settings())
     assert found.counts.sum(1).tolist() == [144_573, 2_900, 5_800, 5_800, 5_800]
+    for inter, chain in (("lt", [182_626, 176_826, 153_273, 147_473, 144_573]),
+                         ("bl", [185_526, 182_626, 33_582, 33_582, 32_132])):  # fmt: skip
+        of = {s: int(plan(counts, KIND.settings(inter=inter)).of(s).sum()) for s in found.splits}
+        left = 188_426 - of["test_bbl"], 188_426 - of["test_bbl"] - of["test_bl"]
+        sized = of["train"] + of["val"] + of["test_lt"]
+        assert [*left, sized, sized - of["test_lt"], of["train"]] == chain
+    balanced = plan(counts, KIND.settings(inter="bl"))
+    rest = counts.available[balanced.order, 0] - balanced.of("test_bbl") - balanced.of("test_bl")
+    assert (rest.max(), rest.min()) == (64_800, 1_158)
     assert (found.of("val") + found.of("test_lt"))[[0, -1]].tolist() == [3_667, 18]  # in proportion to 64,600 and 323
     uniform = plan(counts, KIND.settings(iid="uniform"))
     assert uniform.counts.sum(1).tolist() == [144_573, 2_900, 5_800, 5_800, 5_800]
@@ -178,11 +187,24 @@ def test_a_class_without_any_attribute_and_tests_too_large():
     with pytest.raises(CurationError, match=r"Test-GLT and Val want 180 images, and the pool of train has 159 above"):
         KIND.carve(make(THREE, HAS), SMALL.replace(test=20, val=40, imbalance=1e6))
     fit = KIND.fitted(make(THREE, HAS), SMALL.replace(test=20, val=40, imbalance=1e6))
-    assert KIND.carve(make(THREE, HAS), fit).report["funnel"]["splits"]["test_bbl"] == 3 * fit.test
-    with pytest.raises(CurationError, match="and the pool of train has"):
-        KIND.carve(make(THREE, HAS), fit.replace(test=fit.test + 1, val=2 * fit.test + 2))
+    sizes = KIND.carve(make(THREE, HAS), fit).report["funnel"]["splits"]
+    assert sizes["test_bbl"] == 3 * fit.test
+    larger = KIND.carve(make(THREE, HAS), fit.replace(test=fit.test + 1, val=2 * fit.test + 2))
+    for found, enough in ((sizes, True), (larger.report["funnel"]["splits"], False)):
+        assert (found["train"] >= found["test_bbl"] + found["test_bl"] + found["test_lt"]) == enough
     with pytest.raises(CurationError, match=r"class 'cat' has 90 images and needs 10,001"):
         KIND.carve(make(THREE, HAS), SMALL.replace(test=5_000))
+
+
+def test_what_fits_leaves_train_more_than_the_tests():
+    """Ten classes of about 180, as scikit-learn's digits: 200 test images a class would leave train next to nothing."""
+    counts = Counts([f"{i}" for i in range(10)], [""], np.array([[178, 182, 177, 183, 181, 182, 181, 179, 174, 180]]).T)
+    for inter in ("lt", "bl"):
+        found = plan(counts, KIND.suggest(counts, KIND.settings(inter=inter)))
+        assert found.of("train").sum() >= sum(found.of(s).sum() for s in ("test_lt", "test_bl", "test_bbl"))
+    tiny = Counts(["a", "b"], [""], np.array([[5], [4]]))
+    assert KIND.suggest(tiny, KIND.settings(inter="bl")).sizes() == (1, 0)  # one of each is the least there is
+    assert KIND.suggest(Counts(["a"], [""], np.array([[2]])), KIND.settings()).policy == "shrink"
 
 
 def test_what_else_it_takes():

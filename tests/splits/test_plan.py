@@ -110,6 +110,24 @@ def test_order_and_frequency():
     assert plan(counts, custom, names=names).frequency.tolist() == [2, 1, 0]
 
 
+def test_listed_sizes():
+    counts = np.array([[200, 190, 180], [10, 9, 8], [300, 290, 280]])
+    listed = Parameters(per_cell=2, val_per_cell=1, profile="list", sizes=(90, 60, 30), policy="drop_class")
+    found = plan(counts[[0, 2, 0]], listed)
+    assert found.order.tolist() == [1, 0, 2]
+    assert found.asked.tolist() == found.pool.tolist() == [90, 60, 30]
+    found = plan(counts, listed.replace(per_cell=3))  # a class keeps its size when another is dropped
+    assert (found.order.tolist(), found.dropped.tolist(), found.asked.tolist()) == ([2, 0], [1], [90, 60])
+    with pytest.raises(ArgumentError, match="sizes lists 3 and there are 2 classes"):
+        plan(counts[:2], listed)
+    for parameters, message in (
+        ({"profile": "list"}, "profile is 'list' and sizes lists 0"),
+        ({"sizes": [9, 0]}, "sizes lists 0, and each must be from 1"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            Parameters.from_dict(parameters)
+
+
 def test_one_class_is_no_long_tail():
     with pytest.raises(CurationError, match="1 classes have images"):
         plan(np.array([[100, 50, 20]]), Parameters())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import CurationError
-from curation.splits.pool import gather
+from curation.splits.pool import gather, place_of
 
 
 @settings(max_examples=40, deadline=None)
@@ -59,6 +59,24 @@ def test_an_id_that_is_there_twice():
     inputs = tallied.made({"ant": 3})
     with pytest.raises(CurationError, match="6 images have only 3 different ids"):
         gather(replace(inputs, images=pa.concat_tables([inputs.images, inputs.images])))
+
+
+def test_images_without_a_source_split_or_a_class():
+    inputs = tallied.made({"ant": 2, "bee": 1}, sources=("train", "val"))
+    for column, values in (("source_split", ["train", None, "train"]), ("class_name", ["ant", None, None])):
+        at = inputs.images.column_names.index(column)
+        table = replace(inputs, images=inputs.images.set_column(at, column, pa.array(values).dictionary_encode()))
+        if column == "source_split":
+            pool = gather(table)
+            assert (pool.sources, pool.by_source().tolist()) == (["", "train"], [[1, 1], [0, 1]])
+        else:
+            with pytest.raises(CurationError, match="2 of 3 images have no class: read the images again"):
+                gather(table)
+
+
+def test_places_of_ids():
+    assert place_of([3, 9, -1, 0, 7], np.array([7, 3])).tolist() == [1, -1, -1, -1, 0]
+    assert place_of([0], np.array([], np.int64)).tolist() == [-1]
 
 
 def test_tables_without_source_splits():

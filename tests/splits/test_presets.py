@@ -5,6 +5,7 @@ import re
 import pytest
 
 import curation.splits
+from curation.splits import documents
 from curation.splits.kind import Kind
 from curation.splits.presets import PRESETS
 
@@ -41,8 +42,15 @@ def test_names_and_references_are_complete():
         assert "\n" not in preset.about + preset.reference
 
 
+def test_a_preset_is_had_by_its_name(kinds):
+    assert not PRESETS.keys() & kinds.keys()
+    for preset in PRESETS.values():
+        found = documents.document(preset.name)
+        assert found == {"kind": preset.recipe, "parameters": dict(preset.parameters)}
+
+
 def test_what_was_published_can_be_had():
     assert {
         "imagenet-glt", "imagenet-glt-balanced", "mscoco-glt", "imagenet-lt", "places-lt", "cifar-10-lt",
-        "cifar-100-lt", "cifar-step", "inaturalist-2018", "mini-imagenet-lt", "imagenet-30", "imagenet-100",
+        "cifar-100-lt", "cifar-step", "inaturalist-2018", "mini-imagenet-lt-published", "imagenet-30", "imagenet-100",
     } <= PRESETS.keys()  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from curation.errors import ArgumentError
-from curation.splits import profiles
+from curation.splits import profiles, statistics
 
 
 def groups(sizes):
@@ -22,9 +22,19 @@ def test_the_published_lists():
     assert groups(counts) == [385, 479, 136]
     assert sha256(counts).startswith("2d32e9530b62")
     profile = profiles.imagenet_glt()
-    assert sha256(profile).startswith("652657c207cb19ba34b8d69b2ed6614c")
+    assert sha256(profile) == "652657c207cb19ba34b8d69b2ed6614c255844752643e3edaf01a211a1e8517a"
     assert (profile.sum(), profile[0], profile[-1], profile[399], profile[850]) == (214_005, 1500, 18, 181, 46)
     assert (np.diff(profile) <= 0).all()
+    assert groups(profile) == [613, 370, 17]
+    assert [part.sum() for part in np.split(profile, [400, 850])] == [162_624, 46_618, 4_763]
+    assert (np.median(profile), round(statistics.gini(profile), 4)) == (140, 0.4965)
+    floors = [int((profile * weight // 10).sum()) for weight in (7, 2, 1)]
+    assert (floors, sum(floors)) == ([149_354, 42_378, 20_929], 212_661)
+
+
+def test_the_exponential_profile_of_imagenet_glt():
+    found = profiles.sizes("exp", np.full(1000, 1800), imbalance=20)
+    assert (found.sum(), found[0], found[-1]) == (570_696, 1800, 90)
 
 
 def test_the_law_of_places_lt_has_all_that_is_published_of_it():

@@ -111,6 +111,28 @@ def test_images_whose_class_changed_since_clustering_are_left_out(workspace):
     assert "class changed since clustering" not in again["left_out"]
 
 
+def test_names_that_a_file_system_may_take_for_another(workspace):
+    for name in ("GLT.r2", "n" * 72):
+        (workspace.path / "splits" / name).mkdir(parents=True)
+        (workspace.path / "splits" / name / "split.parquet").touch()
+    with pytest.raises(ArgumentError, match="there is a split 'GLT', and 'glt' differs only in letter case"):
+        recipes.free_name(workspace, "glt")
+    assert recipes.free_name(workspace, "GLT") == "GLT.r3"
+    assert recipes.free_name(workspace, "n" * 72) == "n" * 72 + ".r2"
+    with pytest.raises(ArgumentError, match="has 73 letters, and the name of a split 72 at most"):
+        recipes.free_name(workspace, "n" * 73)
+    (workspace.path / "splits" / "GLT.r2").rename(workspace.path / "splits" / "GLT.r999999")
+    with pytest.raises(ArgumentError, match="'GLT' has 999,999 revisions, and can have no more"):
+        recipes.free_name(workspace, "GLT")
+
+
+def test_a_place_that_is_always_taken(workspace, monkeypatch):
+    recipes.make(workspace, name="one", parameters=clustered.FIT)
+    monkeypatch.setattr(recipes, "free_name", lambda *_: "one")
+    with pytest.raises(CurationError, match="'one' was taken by others 100 times"):
+        recipes.make(workspace, name="one", parameters=clustered.FIT)
+
+
 def test_of_two_people_who_save_under_one_name_at_the_same_time_both_keep_theirs(workspace, monkeypatch):
     write = files.write_table
 
@@ -219,11 +241,94 @@ def test_settings_of_the_command_line():
         documents.parse_settings(["per_cell"])
     with pytest.raises(ArgumentError, match="--set says seed twice: 1 and '2'"):
         documents.parse_settings(["seed=1", "seed=2"])
+    long = "n" * 5000
+    assert documents.parse_settings([f"class_order={long}"]) == {"class_order": [long]}
+    for text in ("[" * 100_000, "1" * 5000):
+        with pytest.raises(ArgumentError, match=r"--set: '.{60}'… cannot be read"):
+            documents.parse_settings([f"seed={text}"])
+    for text in ("nofile.txt", "lists/classes", "/tmp/no/such"):
+        with pytest.raises(ArgumentError, match=f"class_order: there is no file '{text}'"):
+            documents.parse_settings([f"class_order={text}"])
+    assert documents.parse_settings(['class_order=["a/b"]']) == {"class_order": ["a/b"]}
+
+
+def test_a_seed_may_stand_beside_the_parameters(tmp_path):
+    path = tmp_path / "r.json"
+    files.write_json(path, {"kind": "stratified", "seed": 7, "parameters": {"val": 2}})
+    assert documents.document(str(path))["parameters"] == {"val": 2, "seed": 7}
+    files.write_json(path, {"kind": "stratified", "seed": 7})
+    assert documents.document(str(path))["parameters"] == {"seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"seed": 7, "parameters": {"seed": 8}}, "r.json has seed 7, and 8 among its parameters: keep one"),
+        ({"seed": "7"}, "key 'seed' is missing or not a int"),
+        ({"parameter": {}}, "has the key 'parameter', which no recipe has: did you mean 'parameters'"),
+        ({"_folder": "/"}, "has the key '_folder', which no recipe has"),
+        ({"val": 0.1}, "has the key 'val', which no recipe has: parameters go under 'parameters'"),
+        ({"clusters": 3}, "key 'clusters' is missing or not a str"),
+        ({"duplicates": ["together"]}, "key 'duplicates' is missing or not a str"),
+        ({"parameters": None}, "key 'parameters' is missing or not a dict"),
+    ],
+)
+def test_what_a_recipe_file_cannot_say(content, message):
+    with pytest.raises(CurationError, match=message):
+        documents.checked({"kind": "stratified", **content}, "r.json")
+
+
+def test_every_stored_recipe_and_manifest_is_a_document(workspace):
+    recipes.make(workspace, name="one", parameters=clustered.FIT)
+    recipe = recipes.load(workspace, "one")[0]
+    assert documents.checked(recipe, "recipe.json") == recipe
+    assert documents.checked({"manifest_version": 1, "recipe": recipe}, "manifest.json") == recipe
 
 
 def test_personal_folders_stay_out_of_a_recipe():
     cleaned = files.without_folders({"weights": "/home/ann/w.pth", "a": ["C:\\Users\\ann\\w.pth", 3, "images/a"]})
     assert json.dumps(cleaned) == '{"weights": "w.pth", "a": ["w.pth", 3, "images/a"]}'
+
+
+def test_a_recipe_that_read_a_file_is_run_again_from_its_own_table(workspace, tmp_path):
+    told = tmp_path / "sizes.csv"
+    told.write_text("class_name,images\nant,20\nbee,30\ncat,10\n")
+    words = tmp_path / "words.csv"
+    words.write_text("image_id,attribute\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(3, 300)))
+    first = {
+        "match-histogram": {"file": str(told), "val": 1, "test": 1},
+        "glt-multi": {"attributes": str(words), "test": 5, "val": 2, "imbalance": 2},
+    }
+    for kind, parameters in first.items():
+        recipes.make(workspace, recipe=kind, name=kind, parameters=parameters)
+        again = documents.document(str(workspace.path / "splits" / kind / "recipe.json"))
+        moved = tmp_path / f"{kind}.json"
+        files.write_json(moved, recipes.load(workspace, kind)[0])
+        (told if kind == "match-histogram" else words).rename(tmp_path / f"{kind}.csv")
+        assert recipes.make(workspace, recipe=again, name=kind)["other_inputs"] == []
+        assert recipes.load(workspace, f"{kind}.r2")[1].equals(recipes.load(workspace, kind)[1])
+        key = "file" if kind == "match-histogram" else "attributes"
+        with pytest.raises(ArgumentError, match=rf"{key} is '\w+.csv', and there is no such file: set {key}=FILE"):
+            recipes.make(workspace, recipe=documents.document(str(moved)), name="x")
+        with pytest.raises(ArgumentError, match=f"{key} is 'none', and there is no such file"):
+            recipes.make(workspace, recipe=again, name="x", parameters={key: "none"})
+        recipes.make(workspace, recipe=again, name="x", parameters={key: str(tmp_path / f"{kind}.csv")})
+    relabel(workspace, [250], "ant")
+    with pytest.raises(
+        ArgumentError, match="attributes was told of other images than there are now: set attributes=FI"
+    ):
+        recipes.make(workspace, recipe=again, name="x")
+    stored = workspace.path / "splits" / "glt-multi" / "attributes.parquet"
+    files.write_table(stored, files.read_table(stored).slice(1))
+    with pytest.raises(CurationError, match=r"attributes.parquet is not the table that the recipe was made from"):
+        recipes.make(workspace, recipe=again, name="x")
+
+
+def test_inputs_are_digested_once(workspace, monkeypatch):
+    seen = []
+    monkeypatch.setattr(inputs, "digest", lambda table: seen.append(table) or digest(table))
+    recipes.make(workspace, name="one", parameters=clustered.FIT)
+    assert len(seen) == 3  # images, excluded, clusters
 
 
 def test_a_digest_is_of_content_alone():
@@ -238,6 +343,14 @@ def test_a_digest_is_of_content_alone():
     ):
         assert digest(other) != digest(table)
     assert digest(pa.table({"a": ["", None]})) != digest(pa.table({"a": [None, ""]}))
+    for kind in (pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.large_string())):
+        assert digest(table.set_column(0, "a", table["a"].cast(kind))) == digest(table)
+    flags = pa.table({"a": [True, None, False]})
+    assert digest(flags) == digest(pa.concat_tables([flags.slice(0, 1), flags.slice(1)]))
+    assert len({digest(t) for t in (flags, pa.table({"a": [True, False, False]}), pa.table({"a": [None] * 3}))}) == 3
+    for values in ([[1], [2]], [b"x", b"y"]):
+        with pytest.raises(CurationError, match=r"column 'a' has the type .*, of which there is no digest"):
+            digest(pa.table({"a": values}))
 
 
 def test_left_out_reasons_are_counted_by_kind():

@@ -1,3 +1,5 @@
+import csv
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -64,18 +66,28 @@ def test_where_no_val_was_published_it_is_drawn():
     assert own.report["funnel"]["splits"] == {"train": 30, "val": 6}
 
 
-def test_imagenet_30_and_100_as_packed():
+def test_imagenet_30_and_100_as_packed(shared_data):
+    with (shared_data / "glt" / "meta_clsloc.csv").open(newline="") as file:
+        sizes = {row["WNID"]: int(row["num_train_images"]) for row in csv.DictReader(file)}
+    names = sorted(sizes)
+    counts = Counts(names, ["train", "val"], np.array([[sizes[name], 50] for name in names]))
+    assert (len(names), counts.available[:, 0].sum(), counts.available[:, 0].min()) == (1000, 1_281_167, 732)
+    assert (counts.available[:, 0] == 1300).sum() == 895
     for name, classes, train, val in (("imagenet-30", 30, 39_000, 1_500), ("imagenet-100", 100, 126_689, 5_000)):
         wnids = PRESETS[name].parameters["classes"]
-        names = sorted({*wnids, "n00000000"})
-        images = np.tile([1300, 50], (len(names), 1))
-        missing, at = 1300 * classes - train, [names.index(w) for w in wnids[:10]]  # some classes are smaller
-        images[at, 0] -= [missing // 10 + (i < missing % 10) for i in range(10)]
-        counts = Counts(names, ["train", "val"], images)
         planned = KIND.plan(counts, typed(**PRESETS[name].parameters))
         assert [names[row] for row in planned.order] == wnids
         assert (len(planned.order), planned.of("train").sum(), planned.of("val").sum()) == (classes, train, val)
     assert PRESETS["imagenet-30"].parameters["classes"][::29] == ["n12267677", "n09472597"]
+
+
+def test_the_least_of_train_goes_before_val_and_test():
+    there = inputs({("acorn", ""): 2, ("crane", ""): 30})
+    found = KIND.carve(there, typed(official=False, val=2, policy="shrink")).report
+    assert found["funnel"]["splits"] == {"train": 29, "val": 3}
+    assert [(s["class_name"], s["split"], s["wanted"], s["has"]) for s in found["short_cells"]] == [
+        ("acorn", "val", 2, 1)
+    ]
 
 
 def test_a_class_twice_or_unknown():
