@@ -30,15 +30,15 @@ SPLIT_VIEWS = {"compare": "glt.r2", "splits": "New split"}
 def prepare(home: Path) -> str:
     """Run the sample and export its split; return the workspace's key."""
     from curation import export, pipeline
+    from curation.splits import recipes
     from curation.ui import recent
 
     workspace = pipeline.prepare(home / "workspaces" / "digits", source="digits")
     pipeline.run(workspace, source="digits", progress=lambda done, total, message: print(f"\r{message:50}", end=""))
-    export.export(workspace, "glt", formats=("glt-json", "csv", "imagenet-lt-txt"))
-    from curation.splits import recipes
-
-    recipes.make(workspace, recipe=recipes.load(workspace, "glt")[0], name="glt", parameters={"per_cell": 12})
     compare(workspace, home / "other")
+    again = {"profile": "exp", "fit": True}
+    recipes.make(workspace, recipe=recipes.load(workspace, "glt")[0], name="glt", parameters=again)
+    export.export(workspace, "glt.r2", formats=("glt-json", "csv", "webdataset"))
     recent.remember(workspace)
     return workspace.key
 

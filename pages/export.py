@@ -4,6 +4,7 @@ import streamlit as st
 
 from curation import files, jobs
 from curation.formats import registry
+from curation.splits import recipes
 from curation.ui import frame, split_view, tables
 
 workspace = frame.current()
@@ -54,8 +55,10 @@ with st.sidebar:
 
 
 for name in splits:
+    if (later := recipes.revisions(workspace, name)[-1]) != name:
+        st.info(f"{frame.plain(name)} has a later revision: {frame.plain(later)}.")
     if late := split_view.ruled_out_since(workspace, tables.split(workspace, name)):
-        st.warning(f"{late:,} images of {frame.plain(name)} were ruled out since it was saved: design it anew first.")
+        st.warning(f"{late:,} images of {frame.plain(name)} were ruled out since it was saved: save it again first.")
 exports = [job for job in jobs.listing(workspace, limit=20) if job.kind == "export" and job.state == "done"]
 for made in exports[0].result.get("exports", [exports[0].result]) if exports else ():
     for entry in made.get("refused", ()):
