@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import files
+from curation import files, renames
 from curation.engine import Progress, quiet
 from curation.errors import ArgumentError, CurationError
 from curation.formats import registry
@@ -24,7 +23,6 @@ from curation.formats.registry import Format
 from curation.manifest import missing
 
 _FILES = (".csv", ".json", ".parquet")
-_CLIMBS = r"(^|[/\\])\.\.([/\\]|$)|\x00"
 
 
 def convert(
@@ -34,6 +32,7 @@ def convert(
     to: str,
     origin: str | None = None,
     root: str | Path | None = None,
+    prefix: tuple[str, str] | None = None,
     absolute: bool = False,
     stem: str | None = None,
     link: str = "link",
@@ -54,6 +53,7 @@ def convert(
         origin: name of the format of `source`; told from its name and content when None.
         root: folder of the pictures. Absolute paths below it become relative to it; pictures are looked for in it,
             unless `source` has them inside.
+        prefix: (old, new): every path begins with `old`, as it was on another machine, say, and gets `new` instead.
         absolute: write paths as `root/path`.
         stem: of the names of files; by default that of the source.
         link, class_folders, max_ram, concatenate, shard_images: as for `Options`.
@@ -62,16 +62,23 @@ def convert(
 
     Returns:
         from, to, out, images, splits (images by split), files (names in `out`), lost (what the target cannot hold: rows
-        of `column`, name and `rows`), set_aside (pictures that were not there).
+        of `column`, name and `rows`), lacks (in the same way, what published readers of the target need and the source
+        does not tell), set_aside (pictures that were not there).
 
     Raises:
         ArgumentError: an unknown format, one that cannot hold the set, or files that are there already.
-        CurationError: `source` cannot be read, a path leads out of `root`, or the disk is full. Nothing is written.
+        CurationError: `source` cannot be read or holds no images, a path does not begin with `prefix` or leads out of
+            `root`, or the disk is full. Nothing is written.
     """
     source, kind = Path(source), registry.get(to)
-    reader = registry.get(origin if origin is not None else registry.guess(source))
-    found = _relative(reader.read(source), None if root is None else Path(root))
-    lost = _lost(found, kind, same=kind is reader)
+    reader, found = registry.read(source, origin)
+    if not len(found.table):
+        raise CurationError(f"{source} holds 0 images: there is nothing to write")
+    if prefix is not None:
+        found = _replaced(found, *prefix)
+    found = _relative(found, None if root is None else Path(root))
+    lost = [] if kind is reader else _lost(found, kind)
+    lacks = _entries({name: found.table[name].null_count for name in sorted(kind.needs)})
     if absolute:
         found = _absolute(found, root)
     folder, name, single = _place(kind, Path(target).resolve(), source, stem)
@@ -83,13 +90,14 @@ def convert(
         concatenate=concatenate,
         shard_images=shard_images,
         progress=progress,
+        final=folder,
     )
-    with _beside(folder) as part:
+    with _near(folder) as part:
         written = [path.relative_to(part) for path in kind.write(found, part, name, options)]
-        gone = missing(kind, part / name) if kind.pictures else []
         if single:
             written = [_only(part, written, Path(target).name)]
         _put(part, folder, overwrite)
+        gone = missing(kind, folder / name) if kind.pictures else []
     counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(found.table["split"]).to_pylist()}
     return {
         "from": reader.name,
@@ -99,11 +107,29 @@ def convert(
         "splits": {split: counts.get(split, 0) for split in found.splits},
         "files": [path.as_posix() for path in written],
         "lost": lost,
+        "lacks": lacks,
         "set_aside": len(gone),
     }
 
 
 # -- below: paths of pictures ----------------------------------------------------------------------------------------
+
+
+def _replaced(found: AnnotationSet, old: str, new: str) -> AnnotationSet:
+    """The set with `new` in place of `old` at the beginning of every path.
+
+    Raises:
+        CurationError: a path begins with something else, as the published notebook ChangePath of ImageNet-GLT asserts
+            (KaihuaTang/Generalized-Long-Tailed-Benchmarks.pytorch).
+    """
+    paths = found.table["path"].cast(pa.string())
+    fits = pc.starts_with(paths, old)
+    if (row := pc.index(fits, False).as_py()) >= 0:
+        raise CurationError(
+            f"path {paths[row].as_py()!r:.200} does not begin with {old!r}, and so it is with "
+            f"{len(paths) - pc.sum(fits).as_py():,} of {len(paths):,}: give what every path begins with"
+        )
+    return _renamed(found, pc.binary_join_element_wise(new, pc.utf8_slice_codeunits(paths, len(old)), ""))
 
 
 def _relative(found: AnnotationSet, root: Path | None) -> AnnotationSet:
@@ -118,11 +144,7 @@ def _relative(found: AnnotationSet, root: Path | None) -> AnnotationSet:
         base = base.rstrip("/")
         below = pc.starts_with(paths, f"{base}/")
         paths = pc.if_else(below, pc.utf8_slice_codeunits(paths, len(base) + 1), paths)
-    outside = pc.match_substring_regex(paths, _CLIMBS)
-    if root is not None:
-        outside = pc.or_(outside, pc.match_substring_regex(paths, r"^[/\\]|^[A-Za-z]:[/\\]"))
-    row = pc.index(outside, True).as_py()
-    if row >= 0:
+    if (row := files.first_outside(paths, rooted=root is None)) is not None:
         place = "the folder of the pictures" if root is None else str(root)
         raise CurationError(f"path {paths[row].as_py()!r} leads out of {place}: give the folder it lies in as --root")
     if paths.equals(old):
@@ -146,19 +168,20 @@ def _renamed(found: AnnotationSet, paths: pa.ChunkedArray) -> AnnotationSet:
     return dataclasses.replace(found, table=table)
 
 
-def _lost(found: AnnotationSet, kind: Format, *, same: bool) -> list[dict[str, Any]]:
-    """What a format cannot hold of a set: columns, `meta`, `about` and pictures, with the rows that lose it."""
-    rows = {
-        name: len(found.table) - found.table[name].null_count
-        for name in found.table.column_names
-        if name not in kind.holds
-    }
-    if found.meta and "meta" not in kind.holds and not same:  # a reader's own notes go back where they came from
-        rows["meta"] = len(found.table)
-    if found.about is not None and "about" not in kind.holds:
-        rows["about"] = len(found.about)
-    if found.pictures is not None and not kind.pictures:
-        rows["pictures"] = len(found.table)
+def _lost(found: AnnotationSet, kind: Format) -> list[dict[str, Any]]:
+    """What a format cannot hold of a set: columns, `meta`, `about`, pictures, and classes and splits without images."""
+    table = found.table
+    rows = {name: len(table) - table[name].null_count for name in table.column_names}
+    rows |= {"meta": len(table) if found.meta else 0, "about": 0 if found.about is None else len(found.about)}
+    for name, all_of, column in (("classes", found.classes, "label"), ("splits", found.splits, "split")):
+        rows[name] = len(all_of) - pc.count_distinct(table[column].cast(pa.string())).as_py()
+    rows = {name: count for name, count in rows.items() if name not in kind.holds} | kind.unheld(found)
+    if not kind.pictures:
+        rows["pictures"] = 0 if found.pictures is None else len(table)
+    return _entries(rows)
+
+
+def _entries(rows: dict[str, int]) -> list[dict[str, Any]]:
     return [{"column": name, "rows": count} for name, count in rows.items() if count]
 
 
@@ -170,6 +193,8 @@ def _place(kind: Format, target: Path, source: Path, stem: str | None) -> tuple[
     if stem is not None:
         return target, files.check_name(stem, "the stem"), False
     if kind.folder:
+        if not target.name:
+            raise ArgumentError(f"{kind.title} is a folder of its own, and {target} is the top of the disk: name one")
         return target.parent, target.name, False
     if target.suffix.lower() in _FILES and not target.is_dir():
         return target.parent, target.stem, True
@@ -178,21 +203,24 @@ def _place(kind: Format, target: Path, source: Path, stem: str | None) -> tuple[
 
 
 @contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, as deep as it, so that relative links are right; removed in the end.
+def _near(folder: Path) -> Iterator[Path]:
+    """A new folder on the disk of `folder`: in it, or in the nearest above it that is there; removed in the end.
 
     Raises:
         CurationError: there can be none, or the disk is full.
     """
-    part = folder.with_name(f".{secrets.token_hex(8)}.part")
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    part = renames.beside(place / "any")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        files.sweep(folder.parent)
+        files.sweep(place)
         part.mkdir()
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise CurationError(f"{folder} cannot be written: {error.strerror}: choose another place") from error
+    except OSError as error:
+        why = f"{place} is a file" if place.is_file() else error.strerror
+        raise CurationError(f"{folder} cannot be written: {why}: choose another place") from error
     try:
         yield part
+    except CurationError as error:
+        raise type(error)(str(error).replace(str(part), str(folder))) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CurationError(f"no space left on the disk while writing {folder}: nothing was written") from error
@@ -209,11 +237,13 @@ def _only(part: Path, written: list[Path], name: str) -> Path:
     Raises:
         ArgumentError: there are several, or they have another suffix.
     """
-    if len(written) != 1 or written[0].suffix != Path(name).suffix.lower():
+    if len(written) != 1:
         there = ", ".join(path.name for path in written[:3])
         raise ArgumentError(
             f"{name!r} is to be one file, and the format writes {len(written)} ({there}): name a folder"
         )
+    if (suffix := written[0].suffix) != Path(name).suffix.lower():
+        raise ArgumentError(f"{name!r} ends with {Path(name).suffix}, and the format writes {suffix}: name it so")
     (part / written[0]).rename(part / name)
     return Path(name)
 
@@ -232,23 +262,21 @@ def _put(part: Path, folder: Path, overwrite: bool) -> None:
             "overwrite them with --overwrite"
         )
     for name in there:
+        if (folder / name).is_symlink() and (part / name).is_dir():
+            raise ArgumentError(f"{folder / name} is a link: give the folder that it leads to, or remove it")
         other = _others(part / name, folder / name)
         if other:
             raise ArgumentError(
                 f"{folder / name} holds {len(other):,} files that would not be written again ({other[0]!r}): "
                 "choose another folder, or remove it first"
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    for entry in entries:
-        final = folder / entry.name
-        if final.is_dir() and not final.is_symlink():
-            final.rename(part / f"{secrets.token_hex(8)}.old")
-        entry.rename(final)
+    renames.put_all(part, folder)
 
 
 def _taken(path: Path) -> bool:
     """Whether anything but an empty folder is there."""
-    return os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
+    empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+    return os.path.lexists(path) and not empty
 
 
 def _others(new: Path, old: Path) -> list[str]:

@@ -1,6 +1,9 @@
 """Between any two formats that can carry the data, on one small data set of real pictures."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -121,7 +124,7 @@ def test_absolute_paths_become_relative_and_back(data, tmp_path):
         convert(tmp_path / "b.json", tmp_path / "c.json", to="glt-json", absolute=True)
 
 
-@pytest.mark.parametrize("path", ["../secret.png", "a/../../b.png", "..", "a\0b"])
+@pytest.mark.parametrize("path", ["../secret.png", "a/../../b.png", ".."])
 def test_paths_that_lead_out_are_refused(data, tmp_path, path):
     table = pa.table({"path": ["train/a.png", path], "label": [0, 1]})
     files.write_table(tmp_path / "bad.parquet", table)
@@ -129,6 +132,125 @@ def test_paths_that_lead_out_are_refused(data, tmp_path, path):
         with pytest.raises(CurationError, match="leads out of"):
             convert(tmp_path / "bad.parquet", tmp_path / "out.csv", to="csv", root=root)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.parquet"]
+
+
+def test_a_prefix_of_every_path(data, tmp_path):
+    root = data / "pictures"
+    convert(data / "all.parquet", tmp_path / "a.json", to="glt-json", root=root, absolute=True)
+    convert(tmp_path / "a.json", tmp_path / "b.json", to="glt-json", prefix=(f"{root}/", "/other/machine/"))
+    assert next(iter(json.loads((tmp_path / "b.json").read_text())["train"]["label"])).startswith(
+        "/other/machine/train/n0"
+    )
+    convert(tmp_path / "b.json", tmp_path / "c.csv", to="csv", prefix=("/other/machine", "."), root="/other")
+    assert registry.get("csv").read(tmp_path / "c.csv").table["path"][0].as_py().startswith("./train/n01440764/")
+    convert(data / "all.parquet", tmp_path / "d.csv", to="csv", prefix=("", "r/"))
+    assert registry.get("csv").read(tmp_path / "d.csv").table["path"][0].as_py().startswith("r/train/n01440764/")
+    with pytest.raises(
+        CurationError, match=r"path 'val/n01440764/.*' does not begin with 'train/', .* 2 of 6: give what every"
+    ):
+        convert(data / "all.parquet", tmp_path / "e.csv", to="csv", prefix=("train/", "x/"))
+    with pytest.raises(CurationError, match=r"'../train/.*leads out"):
+        convert(data / "all.parquet", tmp_path / "e.csv", to="csv", prefix=("", "../"))
+    convert(data / "all.parquet", tmp_path / "shards", to="webdataset", root=root)
+    convert(tmp_path / "shards", tmp_path / "tree", to="folder", prefix=("", "new/"))
+    assert len(list((tmp_path / "tree").rglob("*.png"))) == 6
+
+
+def test_an_empty_set_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("path,label\n")
+    for to in ("inat-json", "imagenetv2-json", "csv"):
+        with pytest.raises(CurationError, match=r"a.csv holds 0 images: there is nothing to write"):
+            convert(tmp_path / "a.csv", tmp_path / "out", to=to)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_folder_is_written_where_only_it_can_be(data, tmp_path, monkeypatch):
+    """As below a parent that others own, or at the top of a disk: nothing is made beside it."""
+    mkdir = Path.mkdir
+
+    def guarded(path, *more, **options):
+        if path.parent == tmp_path and not path.exists():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return mkdir(path, *more, **options)
+
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setattr(Path, "mkdir", guarded)
+    for to, name in (("folder", "tree"), ("fiftyone", "layout"), ("imagenet-lt-txt", "")):
+        convert(data / "all.parquet", tmp_path / "mine" / name, to=to, root=data / "pictures")
+    assert len([p for p in (tmp_path / "mine").rglob("*.png") if p.is_symlink() and p.is_file()]) == 12
+    with pytest.raises(CurationError, match=r"theirs cannot be written: Permission denied: choose another place"):
+        convert(data / "all.parquet", tmp_path / "theirs", to="imagenet-lt-txt")
+    with pytest.raises(ArgumentError, match="/ is the top of the disk: name one"):
+        convert(data / "all.parquet", "/", to="folder", root=data / "pictures")
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_links_and_files_in_the_way(data, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "lnk").symlink_to(tmp_path / "real")
+    options = {"to": "folder", "root": data / "pictures"}
+    for overwrite, message in ((False, "--overwrite"), (True, "lnk is a link: give the folder that it leads to")):
+        with pytest.raises(ArgumentError, match=message):
+            convert(data / "all.parquet", tmp_path / "out", stem="lnk", overwrite=overwrite, **options)
+    assert list((tmp_path / "real").iterdir()) == []
+    convert(data / "all.parquet", tmp_path / "out" / "lnk", **options)
+    assert (tmp_path / "real" / "index.csv").is_file()
+    (tmp_path / "file").write_text("x")
+    for target in (tmp_path / "file", tmp_path / "file" / "x"):
+        with pytest.raises(CurationError, match="file is a file: choose another place"):
+            convert(data / "all.parquet", target, to="imagenet-lt-txt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "out", "real"]
+
+
+def test_an_interrupted_overwrite_keeps_the_old_files(data, tmp_path, monkeypatch):
+    options = {"to": "imagenet-lt-txt", "overwrite": True}
+    convert(data / "all.parquet", tmp_path / "out", **options)
+    before = {p.name: p.read_text() for p in (tmp_path / "out").iterdir()}
+    rename = Path.rename
+
+    def interrupted(path, target):
+        if path.name == "all_val.txt" and target.parent == tmp_path / "out":
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert(data / "all.parquet", tmp_path / "out", prefix=("", "x/"), **options)
+    assert {p.name: p.read_text() for p in (tmp_path / "out").iterdir()} == before
+
+
+def test_what_is_lost_is_told(data, tmp_path):
+    labels = np.array([0, 2])
+    names = ("cat", "dog", "eel")
+    columns = {"path": ["a.png", "b.png"], "label": labels, "class_name": names_of(labels, names)}
+    columns |= {"split": ["train", "test"], "cluster": [1, None]}
+    found = AnnotationSet(annotation_table(columns), names, ("train", "val", "test"))
+    registry.get("parquet").write(found, tmp_path, "a", Options())
+    told = {to: convert(tmp_path / "a.parquet", tmp_path / to, to=to)["lost"] for to in ("csv", "imagenet-lt-txt")}
+    assert told["csv"] == [{"column": "classes", "rows": 1}, {"column": "splits", "rows": 1}]
+    assert told["imagenet-lt-txt"] == [{"column": "cluster", "rows": 1}, {"column": "splits", "rows": 1}]
+    for i, name in enumerate(("a", "b")):
+        draw(i).save(tmp_path / f"{name}.png")
+    packed = convert(tmp_path / "a.parquet", tmp_path / "npz", to="subset-npz", root=tmp_path)
+    assert {"column": "split", "rows": 1} in packed["lost"]
+    assert convert(tmp_path / "npz", tmp_path / "again", to="subset-npz")["lost"] == []
+    (tmp_path / "b.csv").write_text("path,label,cluster,split\na.png,0,1,train\n")
+    made = convert(tmp_path / "b.csv", tmp_path / "b.json", to="glt-json")
+    assert made["lost"] == [{"column": "cluster", "rows": 1}]
+    assert made["lacks"] == [{"column": "attribute", "rows": 1}, {"column": "frequency", "rows": 1}]
+    (tmp_path / "c.csv").write_text("path,label\na.png,0\n")
+    made = convert(tmp_path / "c.csv", tmp_path / "hf", to="hf", root=tmp_path)
+    assert made["lost"] == [{"column": "split", "rows": 1}]
+    assert registry.read(tmp_path / "hf")[1].splits == ("train",)
+
+
+@pytest.mark.parametrize("to", ["folder", "fiftyone", "webdataset", "hf", "subset-npz"])
+def test_a_root_without_any_of_the_pictures(data, tmp_path, to):
+    with pytest.raises(CurationError, match=r"0 of 6 pictures can be had \('train/.*: there is no such"):
+        convert(data / "all.parquet", tmp_path / "out", to=to, root=tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_overwritten_unless_asked(data, tmp_path):
@@ -159,6 +281,8 @@ def test_where_the_files_go(data, tmp_path):
     assert (tmp_path / "lists" / "x_train.txt").is_file()
     with pytest.raises(ArgumentError, match=r"'a.json' is to be one file, and the format writes 2 .*: name a folder"):
         convert(source, tmp_path / "a.json", to="inat-json")
+    with pytest.raises(ArgumentError, match=r"'a.csv' ends with .csv, and the format writes .json: name it so"):
+        convert(source, tmp_path / "a.csv", to="glt-json")
     with pytest.raises(ArgumentError, match=r"the stem '../x' cannot be a file name"):
         convert(source, tmp_path / "lists", to="csv", stem="../x")
     with pytest.raises(CurationError, match="cannot be written"):
@@ -175,9 +299,6 @@ def test_pictures_that_are_gone_are_set_aside(data, tmp_path):
 
 
 def test_a_full_disk_leaves_nothing(data, tmp_path, monkeypatch):
-    import errno
-    import os
-
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

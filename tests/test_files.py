@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation import files
+from curation import files, renames
 from curation.errors import ArgumentError, CurationError
 
 
@@ -96,6 +96,40 @@ def test_a_folder_that_cannot_be_replaced_comes_back(tmp_path, monkeypatch):
     assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["a", "a/old"]
 
 
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_what_is_replaced_comes_back_when_a_move_fails(tmp_path, monkeypatch, error):
+    (part := tmp_path / ".0123456789abcdef.part").mkdir()
+    for place, text in ((tmp_path / "out", "old"), (part, "new")):
+        for name in ("a/1", "b/1", "c"):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(text)
+    rename = Path.rename
+
+    def fails(path, target):
+        if path == part / "b" and target.parent == tmp_path / "out":
+            raise error
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(error):
+        patch.setattr(Path, "rename", fails)
+        renames.put_all(part, tmp_path / "out")
+    assert [(tmp_path / "out" / name).read_text() for name in ("a/1", "b/1", "c")] == ["old"] * 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == [part.name, "out"]
+    renames.put_all(part, tmp_path / "out")
+    assert [(tmp_path / "out" / name).read_text() for name in ("a/1", "b/1", "c")] == ["new"] * 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == [part.name, "out"]
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CurationError, match=r"file/x cannot be written: .*: choose another place"):
+        files.replacing_folder(tmp_path / "file" / "x").__enter__()
+    for path in (tmp_path / "file" / "x.json", tmp_path / ("x" * 300), Path("/proc/none/x.json")):
+        with pytest.raises(CurationError, match=r"cannot be written: .*: choose another place"):
+            files.write_json(path, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_killed_runs_left_is_swept_after_a_day(tmp_path, kind):
     now, names = time.time(), ("0" * 16, "1" * 16, "2" * 16)
@@ -135,6 +169,47 @@ def test_broken_json_is_named_with_its_line(tmp_path):
     path.write_text('{\n"a": 1,\n}')
     with pytest.raises(CurationError, match=r"recipe\.json, line 3"):
         files.read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"[" * 100_000, r"what: .* nested too deeply"),
+        (b'{"a":\n' + b"9" * 5000 + b"}", r"what, line 2: a number has more than 4,300 digits"),
+        (b'{"a":\n"\xff"}', r"what, line 2: .*not UTF-8"),
+        ('{"a": 1,\n "b": {"x": 1, "x": 2}}', r"what: the key 'x' is there twice in one object"),
+        ("", r"what, line 1: not a JSON file"),
+    ],
+)
+def test_json_that_cannot_be_read_is_named(text, message):
+    with pytest.raises(CurationError, match=message):
+        files.parse_json(text, "what", once=True)
+
+
+def test_json_as_it_should_be(tmp_path):
+    assert files.parse_json(b'\xef\xbb\xbf{"a": {"b": 1}}', "what", once=True, made=lambda o: list(o)) == ["a"]
+    assert files.parse_json('{"a": 1, "a": 2}', "what") == {"a": 2}
+    with pytest.raises(CurationError, match="is a folder, not a JSON file"):
+        files.read_json(tmp_path)
+
+
+def test_paths_that_lead_out():
+    sound = ["a/b.jpg", "..a", "a..", "a/...", "a:b", "..."]
+    assert files.first_outside(pa.array(sound)) is None
+    for path in ("", "..", "a/..", "../a", "a/../b", "a\\..\\b", "..\\b", "a\0", None):
+        assert files.first_outside(pa.chunked_array([sound, [path]], pa.string()), rooted=True) == len(sound)
+        assert path is None or files.leads_out(path, rooted=True)
+    for path in ("/a", "\\a", "C:/a", "c:\\a"):
+        assert files.leads_out(path)
+        assert not files.leads_out(path, rooted=True)
+    assert files.leads_out("\ud800")
+    faults = {
+        "": "is empty",
+        "a\0": "holds a NUL character",
+        "a/../b": "climbs out of its folder",
+        "/a": "starts at a root",
+    }
+    assert {path: files.fault(path) for path in faults} == faults
 
 
 def test_missing_and_broken_tables_are_named(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ import pyarrow.compute as pc
 from curation.engine import Progress, quiet
 from curation.errors import ArgumentError, CurationError
 
+WNID = re.compile(r"n[0-9]{8}")
+"""A WordNet id as ImageNet names its classes."""
 _word = pa.dictionary(pa.int32(), pa.string())
 
 ANNOTATIONS = pa.schema(
@@ -90,6 +93,7 @@ class Options:
     - `concatenate`: `subset-npz` as one compressed file instead of parts.
     - `shard_images`: the most pictures in one shard or Parquet file.
     - `progress`: called after each block of pictures.
+    - `final`: the folder that what is written moves to in the end; links count from there.
     """
 
     locate: Callable[[str], Path] | None = None
@@ -99,6 +103,13 @@ class Options:
     concatenate: bool = False
     shard_images: int = 10_000
     progress: Progress = quiet
+    final: Path | None = None
+
+
+def check_pictures(annotations: AnnotationSet, options: Options) -> None:
+    """Raises ArgumentError when nothing says where the pictures of a set are."""
+    if annotations.pictures is None and options.locate is None:
+        raise ArgumentError("this format holds pictures, and nothing says where they are: give --root")
 
 
 def picture(annotations: AnnotationSet, options: Options, path: str) -> bytes | None:
@@ -107,10 +118,9 @@ def picture(annotations: AnnotationSet, options: Options, path: str) -> bytes | 
     Raises:
         ArgumentError: nothing says where the pictures are.
     """
+    check_pictures(annotations, options)
     if annotations.pictures is not None:
         return annotations.pictures(path)
-    if options.locate is None:
-        raise ArgumentError("this format holds pictures, and nothing says where they are: give --root")
     try:
         return options.locate(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
@@ -134,6 +144,34 @@ def names_of(labels: Any, classes: Sequence[str]) -> pa.DictionaryArray:
     """Class name of every label (N,), without writing each name N times."""
     indices = np.asarray(labels, np.int32)
     return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(list(classes), pa.string()))
+
+
+def wnids_of(classes: Sequence[str], about: pa.Table | None) -> list[str | None]:
+    """WNID of every label: what is known of the class, else its name where that looks like one."""
+    told = about is not None and "wnid" in about.column_names
+    known = about["wnid"].to_pylist() if told else [None] * len(classes)
+    return [wnid or (name if WNID.fullmatch(name) else None) for wnid, name in zip(known, classes, strict=True)]
+
+
+def every_wnid(classes: Sequence[str], about: pa.Table | None, instead: str) -> list[str]:
+    """WNID of every label, as `wnids_of`.
+
+    Args:
+        classes: class names by label.
+        about: what is known of them.
+        instead: what to do where there is none, for the message.
+
+    Raises:
+        ArgumentError: a class has no WNID (n and 8 digits), or shares one.
+    """
+    found = wnids_of(classes, about)
+    label_of: dict[str, int] = {}
+    for label, wnid in enumerate(found):
+        if wnid is None or not WNID.fullmatch(wnid):
+            raise ArgumentError(f"class {classes[label]!r} has no WNID (n and 8 digits): {instead}")
+        if label_of.setdefault(wnid, label) != label:
+            raise ArgumentError(f"classes {classes[label_of[wnid]]!r} and {classes[label]!r} share the WNID {wnid}")
+    return found
 
 
 def classes_of(labels: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import pyarrow.csv as arrow_csv
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.formats.annotations import ANNOTATIONS, EXTRAS, AnnotationSet, Options, annotation_table, classes_of
+from curation.formats.table_columns import check_once, columns_of
 
 _FORMULA = r"[=+\-@\t\r]"
 
@@ -63,12 +64,16 @@ def read_table(path: Path) -> pa.Table:
                 column_types=kinds | {"file": pa.string()}, null_values=[""], strings_can_be_null=False
             ),
         )
+        names = table.column_names
     except FileNotFoundError:
         raise CurationError(f"{path} does not exist") from None
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise CurationError(f"{path}: not an annotation CSV: {_named(path, str(error))}") from None
-    columns = [table[name] for name in table.column_names]
-    return pa.table([_unescape(c) if _is_text(c.type) else c for c in columns], names=table.column_names)
+    except IsADirectoryError:
+        raise CurationError(f"{path} is a folder, not a CSV file") from None
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
+        raise CurationError(f"{path}: not an annotation CSV: {_named(path, str(error)):.300}") from None
+    columns = [_unescape(c) if _is_text(c.type) else c for c in table.columns]
+    check_once(names, path)
+    return pa.table(columns, names=names)
 
 
 def from_table(table: pa.Table, path: Path) -> AnnotationSet:
@@ -77,20 +82,17 @@ def from_table(table: pa.Table, path: Path) -> AnnotationSet:
     Raises:
         CurationError: a column is missing, or labels do not fit the class names.
     """
-    there = set(table.column_names)
-    if "path" not in there or not there & {"label", "class_name"}:
+    columns = columns_of(table, path)
+    if "path" not in columns or not columns.keys() & {"label", "class_name"}:
         raise CurationError(
-            f"{path} has the columns {', '.join(table.column_names)}: it needs path and class_name or label"
+            f"{path} has the columns {', '.join(table.column_names):.200}: it needs path and class_name or label"
         )
-    columns = {name: table[name] for name in (*ANNOTATIONS.names, *EXTRAS.names) if name in there}
     if "class_name" not in columns:
         columns["class_name"] = pc.cast(columns["label"], pa.string())
     names = columns["class_name"].to_pylist()
     if "label" not in columns:
         place = {name: i for i, name in enumerate(sorted(set(names)))}
         columns["label"] = pa.array([place[name] for name in names], pa.int32())
-    if columns["label"].null_count:
-        raise CurationError(f"{path} has {columns['label'].null_count:,} rows without a label")
     columns.setdefault("split", pa.array(["all"] * len(names)))
     found = annotation_table(columns)
     splits = tuple(dict.fromkeys(found["split"].to_pylist()))
@@ -100,7 +102,7 @@ def from_table(table: pa.Table, path: Path) -> AnnotationSet:
 def _named(path: Path, message: str) -> str:
     """An Arrow message with the name of the column that it has only by number."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        header = file.readline().strip().split(",")
+        header = file.readline(100_000).strip().split(",")
     return re.sub(
         r"CSV column #(\d+)", lambda m: f"column {header[int(m[1])]!r}" if int(m[1]) < len(header) else m[0], message
     )

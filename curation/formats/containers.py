@@ -22,13 +22,14 @@ from curation.formats.annotations import (
     AnnotationSet,
     Options,
     annotation_table,
+    check_pictures,
     classes_of,
     names_of,
     picture,
 )
 
 MISSING = "missing.txt"
-HOLDS = frozenset({*ANNOTATIONS.names, *EXTRAS.names, "meta", "about"})
+HOLDS = frozenset({*ANNOTATIONS.names, *EXTRAS.names, "meta", "about", "classes", "splits"})
 SUFFIXES = frozenset(
     {
         "avif",
@@ -52,8 +53,6 @@ SUFFIXES = frozenset(
 # Columns of a row besides its path, class, label and split.
 FACTS = tuple(kind for kind in (*ANNOTATIONS, *EXTRAS) if kind.name not in ("path", "class_name", "label", "split"))
 _BLOCK = 1024
-# A path that is empty, starts at a root or a drive, or climbs.
-_LEADS_OUT = r"^$|\x00|^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)"
 _MAGIC = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"BM", "bmp"), (b"II*\0", "tif"))
 
 
@@ -64,19 +63,15 @@ def check(annotations: AnnotationSet, options: Options) -> None:
         ArgumentError: nothing says where the pictures are, a split cannot be a file name, a label has no class, a path
             leads out of the data set, or no pictures are allowed in a shard.
     """
-    if annotations.pictures is None and options.locate is None:
-        raise ArgumentError("this format holds pictures, and nothing says where they are: give --root")
+    check_pictures(annotations, options)
     if options.shard_images < 1:
         raise ArgumentError(f"{options.shard_images} pictures in a shard: allow 1 or more")
     split_files.check(annotations)
-    if (path := leads_out(annotations.table["path"])) is not None:
-        raise ArgumentError(f"path {path!r} leads out of the data set: this format holds relative paths without '..'")
-
-
-def leads_out(paths: pa.ChunkedArray | pa.Array) -> str | None:
-    """The first path that is absolute, empty or holds '..'; None when all stay inside."""
-    found = pc.index(pc.match_substring_regex(paths.cast(pa.string()), _LEADS_OUT), True).as_py()
-    return None if found < 0 else paths[found].as_py()
+    paths = annotations.table["path"]
+    if (row := files.first_outside(paths)) is not None:
+        raise ArgumentError(
+            f"path {paths[row].as_py()!r} leads out of the data set: this format holds relative paths without '..'"
+        )
 
 
 def split_of(path: Path, root: Path) -> str:
@@ -122,6 +117,12 @@ def encoded(annotations: AnnotationSet, options: Options, path: str) -> bytes | 
         return picture(annotations, options, path)
     except OSError as error:
         raise CurationError(f"the picture {path!r} cannot be read: {error.strerror or error}") from error
+
+
+def check_any(lost: Sequence[str], rows: int, why: str = "there is no such file") -> None:
+    """Raises CurationError when not one picture can be had; `why` is so of the first."""
+    if rows and len(lost) == rows:
+        raise CurationError(f"0 of {rows:,} pictures can be had ({lost[0]!r:.200}: {why}): nothing was written")
 
 
 def write_missing(folder: Path, lost: Sequence[str]) -> None:
@@ -170,8 +171,8 @@ def check_known(document: Any, where: str) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(document, dict) or not isinstance(document.get(key), kind):
             raise CurationError(f"{where}: key {key!r} is missing or not a {kind.__name__}")
-        if kind is list and (bad := next((v for v in document[key] if not isinstance(v, str)), None)) is not None:
-            raise CurationError(f"{where}: key {key!r} holds {bad!r}, which is no text")
+        if kind is list and (bad := [value for value in document[key] if not isinstance(value, str)]):
+            raise CurationError(f"{where}: key {key!r} holds {bad[0]!r:.80}, which is no text")
     about = document.get("about")
     if about is None:
         return document | {"about": None}
@@ -221,8 +222,8 @@ def assemble(
     columns |= {"path": pa.array(rows.path, pa.string()), "label": pa.array(labels, pa.int32())}
     columns |= {"class_name": names_of(labels, classes), "split": names_of([names[s] for s in rows.split], splits)}
     table = annotation_table(columns)
-    if (path := leads_out(table["path"])) is not None:
-        raise CurationError(f"{where}: path {path!r} leads out of the data set")
+    if (row := files.first_outside(table["path"])) is not None:
+        raise CurationError(f"{where}: path {table['path'][row].as_py()!r} leads out of the data set")
     by_path = ByPath(table["path"].combine_chunks(), pictures)
     return AnnotationSet(table, tuple(classes), tuple(splits), known.get("meta", {}), known.get("about"), by_path)
 

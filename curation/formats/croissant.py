@@ -18,11 +18,10 @@ import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import CurationError
-from curation.formats import comma_separated, containers, split_files
-from curation.formats.annotations import ANNOTATIONS, EXTRAS, AnnotationSet, Options, annotation_table, names_of
+from curation.formats import comma_separated, containers, parquet, split_files
+from curation.formats.annotations import AnnotationSet, Options
 
-HOLDS = frozenset({*ANNOTATIONS.names, *EXTRAS.names, "meta", "about"})
-_KEY = b"annotations"
+HOLDS = containers.HOLDS
 _VERSION = "http://mlcommons.org/croissant/1.0"
 _PARQUET, _CSV = "application/x-parquet", "text/csv"
 # Prefixes and abbreviations that the format's description lists for every file.
@@ -73,7 +72,7 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
     split_files.check(annotations)
     records, path = folder / f"{stem}-records.parquet", folder / f"{stem}.croissant.json"
     known = containers.known(annotations) | {"splits": annotations.splits}
-    files.write_table(records, annotations.table.replace_schema_metadata({_KEY: json.dumps(known)}))
+    files.write_table(records, annotations.table.replace_schema_metadata({parquet.KNOWN: json.dumps(known)}))
     files.write_json(path, _document(annotations, stem, records))
     return [path, records]
 
@@ -96,8 +95,8 @@ def read(path: Path) -> AnnotationSet:
             f"{records} is not what {path} describes: its SHA-256 is {found[:12]}…, not {resource['sha256'][:12]}…; "
             "get both from one place"
         )
-    found = comma_separated.read(records) if resource["encodingFormat"] == _CSV else _read_parquet(records)
-    if (row := split_files.climbs(found.table["path"])) is not None:
+    found = (comma_separated if resource["encodingFormat"] == _CSV else parquet).read(records)
+    if (row := files.first_outside(found.table["path"], rooted=True)) is not None:
         raise CurationError(f"{records}, row {row + 1}: {found.table['path'][row].as_py()!r} climbs out of its folder")
     return found
 
@@ -233,35 +232,9 @@ def _place(path: Path, resource: dict[str, Any]) -> Path:
     url = resource["contentUrl"]
     if "://" in url:
         raise CurationError(f"{path}: the records lie at {url}: fetch them, and give contentUrl their name beside it")
-    if containers.leads_out(pa.array([url])) is not None:
+    if files.leads_out(url):
         raise CurationError(f"{path}: contentUrl {url!r} leads out of the folder of the Croissant file")
     place = path.parent / url
-    if not place.is_file():
+    if len(url) > 4_000 or not place.is_file():
         raise CurationError(f"{place} does not exist, and {path} describes it: put it there")
     return place
-
-
-def _read_parquet(path: Path) -> AnnotationSet:
-    table = files.read_table(path)
-    if _KEY not in (table.schema.metadata or {}):
-        return comma_separated.from_table(table, path)
-    try:
-        told = json.loads(table.schema.metadata[_KEY])
-    except ValueError:
-        told = None
-    known = containers.check_known(told, f"{path}, metadata")
-    splits, classes = known.get("splits"), known["classes"]
-    if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
-        raise CurationError(f"{path}, metadata: key 'splits' is missing or no list of texts")
-    there = [name for name in (*ANNOTATIONS.names, *EXTRAS.names) if name in table.column_names]
-    try:
-        columns = annotation_table({name: table[name] for name in there})
-    except (pa.ArrowException, KeyError) as error:
-        raise CurationError(f"{path} has not the columns of annotations: {error}") from None
-    labels = columns["label"]
-    wrong = pc.or_(pc.less(labels, 0), pc.greater_equal(labels, len(classes)))
-    if pc.any(pc.fill_null(wrong, True)).as_py():
-        raise CurationError(f"{path} has labels that are none of its {len(classes)} classes")
-    place = columns.column_names.index("class_name")
-    columns = columns.set_column(place, columns.field(place), names_of(labels.to_numpy(), classes))
-    return AnnotationSet(columns, tuple(classes), tuple(splits), known["meta"], known["about"])

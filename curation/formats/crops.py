@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from PIL import Image
 
-from curation.images.decode import FORMATS, BrokenImage, pixel_limit
+from curation.pictures import FORMATS, BrokenImage, pixel_limit
 
 SHORT, SIDE = 256, 224
 SHAPE = (SIDE, SIDE, 3)

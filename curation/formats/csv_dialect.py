@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from curation import files
 from curation.errors import CurationError
 
 COLUMNS = ("img", "label")
@@ -102,6 +105,8 @@ def parse(path: Path) -> Parsed:
         else:
             rows.append(_row(path, line, cells if header != COLUMNS[::-1] else cells[::-1]))
             lines.append(line)
+    if (row := files.first_outside(pa.array([name for name, _ in rows], pa.string()), rooted=True)) is not None:
+        raise CurationError(f"{path}, line {lines[row]}: the path {rows[row][0]!r:.200} {files.fault(rows[row][0])}")
     newline = next((end for end in NEWLINES if end in text), NEWLINES[0])
     guess = Dialect(header, newline, text.startswith("\ufeff"), text.endswith(("\r", "\n")) or not text)
     fitting = (d for q in QUOTINGS if _same(d := replace(guess, quoting=q), rows, text))
@@ -147,7 +152,5 @@ def _row(path: Path, line: int, cells: list[str]) -> Row:
         raise CurationError(f"{path}, line {line}: {len(cells)} cells, and there should be 2, img and label")
     name, label = cells[0], cells[1].strip()
     if not re.fullmatch("[0-9]{1,9}", label) or int(label) > MAX_LABEL:
-        raise CurationError(f"{path}, line {line}: label {label!r} is no whole number from 0 to {MAX_LABEL:,}")
-    if not name or ".." in re.split(r"[/\\]", name):
-        raise CurationError(f"{path}, line {line}: {name!r} is no path of a picture: '..' could lead anywhere")
+        raise CurationError(f"{path}, line {line}: label {label!r:.80} is no whole number from 0 to {MAX_LABEL:,}")
     return name, int(label)

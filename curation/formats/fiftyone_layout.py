@@ -11,7 +11,6 @@ picture that had to be renamed is called in the set.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import posixpath
@@ -25,13 +24,12 @@ import pyarrow as pa
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.formats import containers, image_folder, split_files
+from curation.formats import containers, loose_pictures, split_files
 from curation.formats.annotations import AnnotationSet, Options, annotation_table, names_of
-from curation.formats.imagenetv2_state import load
+from curation.formats.loose_pictures import folded, safe_name, unique
 
-HOLDS = frozenset({"path", "class_name", "label", "split"})
+HOLDS = frozenset({"path", "class_name", "label", "split", "classes", "splits"})
 LABELS, DATA = "labels.json", "data"
-_BLOCK = 1024
 
 
 def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options = Options()) -> list[Path]:
@@ -46,16 +44,20 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
         CurationError: the disk is full, or the folder is there already.
     """
     containers.check(annotations, options)
-    if options.link not in image_folder.LINKS:
-        raise ArgumentError(f"unknown link {options.link!r}: choose one of {', '.join(image_folder.LINKS)}")
-    names = {split: _names(annotations.of(split)["path"].to_pylist(), split) for split in annotations.splits}
+    loose_pictures.check(annotations, options)
+    paths = {split: annotations.of(split)["path"].to_pylist() for split in annotations.splits}
+    names = {split: _names(paths[split], split) for split in annotations.splits}
     lost: list[str] = []
     with files.replacing_folder(folder / stem) as part:
-        final = (folder / stem).resolve()
+        final = ((options.final or folder) / stem).resolve()
         for split in annotations.splits:
-            put = _put_all(annotations, split, names[split], part / split / DATA, final / split / DATA, options)
+            data = Path(split, DATA)
+            for parent in sorted({posixpath.dirname(name) for name in names[split]} | {""}):
+                (part / data / parent).mkdir(parents=True, exist_ok=True)
+            put = loose_pictures.place_all(paths[split], names[split], part / data, final / data, annotations, options)
             _write_labels(annotations, split, names[split], put, part / split / LABELS)
-            lost += annotations.of(split)["path"].filter(pa.array(~put)).to_pylist()
+            lost += [paths[split][row] for row in np.flatnonzero(~put)]
+        containers.check_any(lost, len(annotations.table))
         containers.write_missing(part, lost)
     return [folder / stem / split / LABELS for split in annotations.splits]
 
@@ -92,14 +94,14 @@ def _names(paths: list[str], split: str) -> list[str]:
             f"split {split!r} has {len(paths):,} images and only {len(set(paths)):,} different paths: FiftyOne tells "
             "images apart by path"
         )
-    names = ["/".join(image_folder.safe_name(part) for part in path.split("/")) for path in paths]
-    often = Counter(_key(name).casefold() for name in names)
-    folders = {str(parent).casefold() for name in set(map(posixpath.dirname, names)) for parent in _ancestors(name)}
+    names = ["/".join(safe_name(part) for part in path.split("/")) for path in paths]
+    often = Counter(folded(_key(name)) for name in names)
+    folders = {folded(str(parent)) for name in set(map(posixpath.dirname, names)) for parent in _ancestors(name)}
     names = [
-        _unique(name, path) if often[_key(name).casefold()] > 1 or name.casefold() in folders else name
+        unique(name, path) if often[folded(_key(name))] > 1 or folded(name) in folders else name
         for name, path in zip(names, paths, strict=True)
     ]
-    if (different := len({_key(name).casefold() for name in names})) < len(names):
+    if (different := len({folded(_key(name)) for name in names})) < len(names):
         raise ArgumentError(
             f"split {split!r} has {len(names):,} images and only {different:,} names without suffix: rename some"
         )
@@ -113,31 +115,6 @@ def _ancestors(folder: str) -> list[PurePosixPath]:
 
 def _key(name: str) -> str:
     return posixpath.splitext(name)[0]
-
-
-def _unique(name: str, path: str) -> str:
-    stem, suffix = posixpath.splitext(name)
-    return f"{stem}-{hashlib.sha256(path.encode()).hexdigest()[:12]}{suffix}"
-
-
-def _put_all(
-    annotations: AnnotationSet, split: str, names: list[str], part: Path, final: Path, options: Options
-) -> np.ndarray:
-    """Put the pictures of a split into `part`, which later moves to `final`; gives which were there, (N,) bool."""
-    for parent in sorted({posixpath.dirname(name) for name in names} | {""}):
-        (part / parent).mkdir(parents=True, exist_ok=True)
-    put = np.ones(len(names), bool)
-    for row, (path, name) in enumerate(zip(annotations.of(split)["path"].to_pylist(), names, strict=True)):
-        if row % _BLOCK == 0:
-            options.progress(row, len(names), "writing pictures")
-        if annotations.pictures is None:
-            put[row] = image_folder.place(options.locate(path), part / name, final / name, options.link)
-        elif (data := containers.encoded(annotations, options, path)) is None:
-            put[row] = False
-        else:
-            (part / name).write_bytes(data)
-    options.progress(len(names), len(names), "writing pictures")
-    return put
 
 
 def _write_labels(annotations: AnnotationSet, split: str, names: list[str], put: np.ndarray, path: Path) -> None:
@@ -159,15 +136,15 @@ def _write_labels(annotations: AnnotationSet, split: str, names: list[str], put:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    document = load(path)
+    document = files.read_json(path, once=True)
     if not isinstance(document, dict) or "labels" not in document:
         raise CurationError(f"{path}: key labels is missing: it is no labels file of FiftyOne")
     for key, kind in (("labels", dict), ("classes", list), ("paths", dict)):
-        if not isinstance(document.get(key) or kind(), kind):
+        if not isinstance(document.get(key, kind()), kind) and (key == "labels" or document[key] is not None):
             raise CurationError(f"{path}: key {key} is a {type(document[key]).__name__}, not a {kind.__name__}")
     for key, texts in (("classes", document.get("classes") or ()), ("paths", (document.get("paths") or {}).values())):
-        if (bad := next((text for text in texts if not isinstance(text, str)), None)) is not None:
-            raise CurationError(f"{path}: key {key} holds {bad!r}, which is no text")
+        if bad := [text for text in texts if not isinstance(text, str)]:
+            raise CurationError(f"{path}: key {key} holds {bad[0]!r:.80}, which is no text")
     return document
 
 
@@ -192,8 +169,8 @@ def _join(splits: list[str], parts: list[tuple[Path, dict[str, Any]]]) -> Annota
         table = annotation_table(columns | {"label": labels, "split": names_of(of, splits)})
     except UnicodeEncodeError as error:
         raise CurationError(f"{parts[0][0]}: {error.object!r} is no Unicode text: rename it") from None
-    if (path := containers.leads_out(table["path"])) is not None:
-        raise CurationError(f"{parts[0][0] / LABELS}: path {path!r} leads out of the data set")
+    if (row := files.first_outside(table["path"])) is not None:
+        raise CurationError(f"{parts[0][0] / LABELS}: path {paths[row]!r} leads out of the data set")
     by_path = containers.ByPath(table["path"].combine_chunks(), functools.partial(_bytes_of, places))
     return AnnotationSet(table, tuple(classes), tuple(splits), pictures=by_path)
 
@@ -206,7 +183,7 @@ def _rows(folder: Path, document: dict[str, Any], classes: list[str] | None) -> 
         label = _label(value.get("label") if isinstance(value, dict) else value, classes)
         if label is None:
             known = "no name of a class" if classes is None else f"none of its {len(classes):,} classes"
-            raise CurationError(f"{folder / LABELS}: labels[{key!r}] is {value!r}, which is {known}")
+            raise CurationError(f"{folder / LABELS}: labels[{key!r}] is {value!r:.80}, which is {known}")
         if there.get(key) is None:
             what = "two pictures" if key in there else "no picture"
             raise CurationError(f"{folder / LABELS}: labels[{key!r}] has {what} in {folder / DATA}")

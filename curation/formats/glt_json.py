@@ -9,6 +9,7 @@ split also has "cluster": {path: n}, and "meta" follows the splits; the original
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring_ascii as quote
 from pathlib import Path
@@ -31,11 +32,17 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
     Raises:
         ArgumentError: the set has a split that this format has no key for, or a path twice in a split.
     """
-    other = [name for name in annotations.splits if name not in SPLITS]
+    other = [name for name in annotations.splits if name not in SPLITS and len(annotations.of(name))]
     if other:
         raise ArgumentError(
             f"GLT JSON holds the splits {', '.join(SPLITS)}, and not {other[0]!r}: choose csv or parquet"
         )
+    label_of: dict[str, int] = {}
+    for label, name in enumerate(annotations.classes):
+        if label_of.setdefault(name, label) != label:
+            raise ArgumentError(
+                f"labels {label_of[name]} and {label} share the class name {name!r}: GLT JSON tells classes by it"
+            )
     path = folder / f"{stem}.json"
     maps = (*_MAPS, "cluster") if annotations.meta else _MAPS
     with files.replacing(path) as part, open(part, "w", encoding="ascii", newline="\n") as file:
@@ -52,18 +59,23 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
     return [path]
 
 
-def read(path: Path, *, prefix: str = "") -> AnnotationSet:
-    """Read a GLT JSON file, labels as text or as numbers.
+def unheld(annotations: AnnotationSet) -> dict[str, int]:
+    """Rows that lose their cluster, which is only told together with `meta`; splits that it has no key for."""
+    clusters = annotations.table["cluster"]
+    known = 0 if annotations.meta else len(clusters) - clusters.null_count
+    return {"cluster": known, "splits": len(set(annotations.splits) - set(SPLITS))}
 
-    Args:
-        path: of the file.
-        prefix: taken off every path, such as the absolute folder of the images on another machine.
+
+def read(path: Path) -> AnnotationSet:
+    """Read a GLT JSON file, labels as text or as numbers.
 
     Raises:
         CurationError: not such a file; names the key.
     """
-    document = _load(path)
-    ids = _checked(document, "cat2id", path, lambda v: str(v).isdecimal())
+    document = files.read_json(path, once=True)
+    if not isinstance(document, dict):
+        raise CurationError(f"{path} holds a {type(document).__name__}, and a GLT JSON file holds an object")
+    ids = _checked(document, "cat2id", path, _is_label)
     classes: list[str | None] = [None] * len(ids)
     for name, label in ids.items():
         if int(label) >= len(ids) or classes[int(label)] is not None:
@@ -74,13 +86,11 @@ def read(path: Path, *, prefix: str = "") -> AnnotationSet:
     columns: dict[str, list] = {name: [] for name in ("path", "label", "frequency", "attribute", "cluster", "split")}
     for split in SPLITS:
         _read_split(document, split, path, len(ids), columns)
-    paths = columns["path"]
-    if prefix and (bad := next((p for p in paths if not p.startswith(prefix)), None)) is not None:
-        raise CurationError(f"{path}: {bad!r} does not start with the prefix {prefix!r}")
+    paths = pa.array(columns["path"], pa.string())
     codes = np.repeat(np.arange(len(SPLITS), dtype=np.int32), columns.pop("split"))
     table = annotation_table(
         columns
-        | {"path": pa.array([p[len(prefix) :] for p in paths], pa.string())}
+        | {"path": paths}
         | {"class_name": names_of(columns["label"], classes), "split": names_of(codes, SPLITS)}
     )
     return AnnotationSet(table, tuple(classes), SPLITS, document.get("meta") or {})
@@ -104,27 +114,6 @@ def _write_split(file: TextIO, rows: pa.Table, maps: Iterable[str], split: str) 
         file.write("}")
 
 
-def _load(path: Path) -> dict[str, Any]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twice = next(k for k in found if sum(key == k for key, _ in pairs) > 1)
-            raise CurationError(f"{path}: key {twice!r} is there twice in one object")
-        return found
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file, object_pairs_hook=once)
-    except FileNotFoundError:
-        raise CurationError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise CurationError(f"{path}{where}: not a GLT JSON file ({error})") from None
-    if not isinstance(document, dict):
-        raise CurationError(f"{path} holds a {type(document).__name__}, and a GLT JSON file holds an object")
-    return document
-
-
 def _checked(holder: dict, key: str, path: Path, good: Callable[[Any], bool], where: str = "") -> dict[str, Any]:
     found = holder.get(key)
     if not isinstance(found, dict):
@@ -132,8 +121,12 @@ def _checked(holder: dict, key: str, path: Path, good: Callable[[Any], bool], wh
         raise CurationError(f"{path}: key {where}{key} is {problem}, and must be an object")
     bad = next((k for k, v in found.items() if not good(v)), None)
     if bad is not None:
-        raise CurationError(f"{path}: key {where}{key}[{bad!r}] is {found[bad]!r}, which cannot be")
+        raise CurationError(f"{path}: key {where}{key}[{bad!r}] is {found[bad]!r:.80}, which cannot be")
     return found
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str | int) and re.fullmatch("[0-9]{1,9}", str(value)) is not None
 
 
 def _small(value: Any) -> bool:
@@ -144,7 +137,7 @@ def _read_split(document: dict, split: str, path: Path, classes: int, columns: d
     if not isinstance(document.get(split), dict):
         raise CurationError(f"{path}: key {split} is missing or no object")
     part, where = document[split], f"{split}."
-    labels = _checked(part, "label", path, lambda v: not isinstance(v, bool) and str(v).isdecimal(), where)
+    labels = _checked(part, "label", path, _is_label, where)
     high = next((k for k, v in labels.items() if int(v) >= classes), None)
     if high is not None:
         raise CurationError(f"{path}: key {split}.label[{high!r}] is {labels[high]}, and there are {classes} classes")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import ArgumentError
+from curation.formats import imagenet_lt_text
 
 _HEAD = 1 << 20  # characters of a JSON file that are looked at
 # Keys that only one format's files have, as they stand near the beginning.
@@ -50,7 +51,9 @@ def _of_folder(path: Path) -> list[str]:
     found = [name for name, patterns in _IN_FOLDERS.items() if any(_any(path, pattern) for pattern in patterns)]
     if (path / "train.csv").is_file() and _header(path / "train.csv") == _MINI_LT:
         found.append("mini-lt-csv")
-    return found or (["folder"] if _any(path, "*/*/*") else [])
+    lists = [p for p in path.glob("*.txt") if p.stem.endswith("_classes") or imagenet_lt_text.LISTS.fullmatch(p.stem)]
+    found += ["imagenet-lt-txt"] if lists and not found else []
+    return found + (["folder"] if not set(found) - {"imagenet-lt-txt"} and _any(path, "*/*/*") else [])
 
 
 def _any(path: Path, pattern: str) -> bool:
@@ -73,8 +76,11 @@ def _of_file(path: Path) -> list[str]:
 
 
 def _header(path: Path) -> list[str]:
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        return next(csv.reader(file), [])
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        try:
+            return next(csv.reader(file), [])
+        except csv.Error:
+            return []
 
 
 def _of_csv(header: list[str]) -> list[str]:

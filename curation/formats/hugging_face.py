@@ -7,19 +7,21 @@ named classes, and a README.md that names each split's files, so that `datasets.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation import files
-from curation.errors import ArgumentError, CurationError
+from curation.errors import ArgumentError
 from curation.formats import containers, picture_parquet
-from curation.formats.annotations import AnnotationSet, Options
+from curation.formats.annotations import ANNOTATIONS, AnnotationSet, Options, names_of
 
 CARD = "README.md"
 HOLDS = containers.HOLDS
@@ -38,6 +40,7 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
             be.
         CurationError: the folder is there already, a picture cannot be read or all are gone, or the disk is full.
     """
+    annotations = _named(annotations)
     containers.check(annotations, options)
     _check(annotations)
     lost: list[str] = []
@@ -45,8 +48,7 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
     with files.replacing_folder(folder / stem) as part:
         (part / "data").mkdir()
         counts = {split: _write_split(annotations, split, schema, part, options, lost) for split in annotations.splits}
-        if not any(counts.values()):
-            raise CurationError(f"not one of the {len(annotations.table):,} pictures is there: nothing was written")
+        containers.check_any(lost, len(annotations.table))
         with files.replacing(part / CARD) as card:
             card.write_text(_card(counts), encoding="utf-8", newline="\n")
         containers.write_missing(part, lost)
@@ -67,6 +69,20 @@ def read(path: Path) -> AnnotationSet:
 
 
 # -- below: writing ---------------------------------------------------------------------------------------------------
+
+
+def unheld(annotations: AnnotationSet) -> dict[str, int]:
+    """Rows whose split gets another name."""
+    return {"split": 0 if _named(annotations) is annotations else len(annotations.table)}
+
+
+def _named(annotations: AnnotationSet) -> AnnotationSet:
+    """The set; its only split, called `all`, as `train`, which is what `datasets` calls data without splits."""
+    if annotations.splits != ("all",):
+        return annotations
+    place, rows = annotations.table.column_names.index("split"), len(annotations.table)
+    table = annotations.table.set_column(place, ANNOTATIONS.field("split"), names_of(np.zeros(rows), ("train",)))
+    return dataclasses.replace(annotations, table=table, splits=("train",))
 
 
 def _check(annotations: AnnotationSet) -> None:

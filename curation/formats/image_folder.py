@@ -10,12 +10,9 @@ Where folders do not name their class, `<split>/metadata.jsonl` does, with label
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -25,15 +22,24 @@ import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.formats import comma_separated, containers
-from curation.formats.annotations import ANNOTATIONS, EXTRAS, AnnotationSet, Options, annotation_table, names_of
+from curation.formats import comma_separated, containers, loose_pictures
+from curation.formats.annotations import (
+    ANNOTATIONS,
+    EXTRAS,
+    AnnotationSet,
+    Options,
+    annotation_table,
+    every_wnid,
+    names_of,
+)
+from curation.formats.loose_pictures import folded, safe_name, unique
+from curation.pictures import EXTENSIONS
 
 INDEX, METADATA = "index.csv", "metadata.jsonl"
 HOLDS = frozenset({*ANNOTATIONS.names, *EXTRAS.names})
-LINKS = ("link", "hardlink", "copy")
 CLASS_FOLDERS = ("name", "index", "wnid")
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|%]|^\.|[. ]$')
-_WNID = re.compile(r"n[0-9]{8}")
+_MOST_EMPTY = 100_000  # folders of labels without images
+_PICTURES = EXTENSIONS | {f".{suffix}" for suffix in containers.SUFFIXES}
 
 
 def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options = Options()) -> list[Path]:
@@ -46,16 +52,15 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
             without WNID.
         CurationError: the disk is full, or the tree is there already.
     """
-    if options.link not in LINKS:
-        raise ArgumentError(f"unknown link {options.link!r}: choose one of {', '.join(LINKS)}")
-    if options.locate is None and annotations.pictures is None:
-        raise ArgumentError("the format folder needs to know where the pictures are")
+    loose_pictures.check(annotations, options)
     names = tree(annotations, options.class_folders)
     with files.replacing_folder(folder / stem) as part:
         write_index(annotations, part, names)
         for parent in _parents(annotations, names, options.class_folders):
             (part / parent).mkdir(parents=True, exist_ok=True)
-        put = _place_all(annotations, names, part, (folder / stem).resolve(), options)
+        final = ((options.final or folder) / stem).resolve()
+        put = loose_pictures.place_all(annotations.table["path"].to_pylist(), names, part, final, annotations, options)
+        containers.check_any(annotations.table["path"].filter(pa.array(~put)).to_pylist(), len(put))
         if options.class_folders != "name":
             _write_metadata(annotations, names, put, part)
     return [folder / stem / INDEX]
@@ -88,8 +93,8 @@ def tree(annotations: AnnotationSet, kind: str = "name") -> list[str]:
     ]
     paths = table["path"].to_pylist()
     names = [f"{parent}/{safe_name(PurePosixPath(p).name or p)}" for parent, p in zip(parents, paths, strict=True)]
-    often = Counter(name.casefold() for name in names)
-    return [n if often[n.casefold()] == 1 else _unique(n, p) for n, p in zip(names, paths, strict=True)]
+    often = Counter(map(folded, names))
+    return [n if often[folded(n)] == 1 else unique(n, p) for n, p in zip(names, paths, strict=True)]
 
 
 def class_folders(classes: tuple[str, ...], kind: str = "name", about: pa.Table | None = None) -> list[str]:
@@ -103,41 +108,12 @@ def class_folders(classes: tuple[str, ...], kind: str = "name", about: pa.Table 
         width = max(4, len(str(len(classes) - 1)))
         return [f"{label:0{width}d}" for label in range(len(classes))]
     if kind == "wnid":
-        return _wnids(classes, about)
+        return every_wnid(classes, about, "choose class folders by name or index")
     if kind != "name":
         raise ArgumentError(f"unknown class folders {kind!r}: choose one of {', '.join(CLASS_FOLDERS)}")
     names = [safe_name(name) for name in classes]
-    often = Counter(name.casefold() for name in names)
-    return [n if often[n.casefold()] == 1 else f"{n}%7E{i}" for i, n in enumerate(names)]
-
-
-def safe_name(text: str) -> str:
-    """The text as a file name on any system: unsafe characters percent-encoded; a very long one by its hash."""
-    name = _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text) or "%00"
-    if len(name.encode()) <= 200:
-        return name
-    suffix = PurePosixPath(name).suffix
-    return files.slug(text) + (suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", suffix) else "")
-
-
-def place(source: Path, target: Path, final: Path, link: str) -> bool:
-    """Put one picture at `target`, which later moves to `final`; False when there is no such picture."""
-    try:
-        if link == "link":
-            if not source.is_file():
-                return False
-            # Relative, so that images and tree can move together and no home folder is told.
-            target.symlink_to(os.path.relpath(source.resolve(), final.parent))
-        elif link == "hardlink":
-            os.link(source.resolve(), target)
-        else:
-            shutil.copyfile(source, target)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        what = {28: "no space left on the disk", 122: "disk quota used up", 18: "on another disk (choose copy)"}
-        raise CurationError(f"cannot {link} {source.name} into the tree: {what.get(error.errno, error)}") from error
-    return True
+    often = Counter(map(folded, names))
+    return [n if often[folded(n)] == 1 else f"{n}%7E{i}" for i, n in enumerate(names)]
 
 
 def read(path: Path) -> AnnotationSet:
@@ -163,25 +139,14 @@ def read(path: Path) -> AnnotationSet:
 def _parents(annotations: AnnotationSet, names: list[str], kind: str) -> list[str]:
     parents = {str(PurePosixPath(name).parent) for name in names}
     if kind == "index":
+        if len(annotations.classes) > 10 * len(names) + _MOST_EMPTY:
+            raise ArgumentError(
+                f"{len(names):,} images in {len(annotations.classes):,} folders, one a label, would leave nearly all "
+                "of them empty: choose class folders by name"
+            )
         splits = {name.partition("/")[0] for name in names}
         parents |= {f"{split}/{label}" for split in splits for label in class_folders(annotations.classes, kind)}
     return sorted(parents)
-
-
-def _place_all(annotations: AnnotationSet, names: list[str], part: Path, final: Path, options: Options) -> np.ndarray:
-    """Put all pictures into the tree; gives which were there, (N,) bool."""
-    put = np.ones(len(names), bool)
-    for row, (path, name) in enumerate(zip(annotations.table["path"].to_pylist(), names, strict=True)):
-        if row % 1024 == 0:
-            options.progress(row, len(names), "writing pictures")
-        if annotations.pictures is None:
-            put[row] = place(options.locate(path), part / name, final / name, options.link)
-        elif (data := containers.encoded(annotations, options, path)) is None:
-            put[row] = False
-        else:
-            (part / name).write_bytes(data)
-    options.progress(len(names), len(names), "writing pictures")
-    return put
 
 
 def _write_metadata(annotations: AnnotationSet, names: list[str], put: np.ndarray, part: Path) -> None:
@@ -200,25 +165,6 @@ def _write_metadata(annotations: AnnotationSet, names: list[str], put: np.ndarra
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _wnids(classes: tuple[str, ...], about: pa.Table | None) -> list[str]:
-    known = [None] * len(classes)
-    if about is not None and "wnid" in about.column_names:
-        known = about["wnid"].to_pylist()
-    found = [wnid or name for wnid, name in zip(known, classes, strict=True)]
-    label_of: dict[str, int] = {}
-    for label, wnid in enumerate(found):
-        if not _WNID.fullmatch(wnid):
-            raise ArgumentError(f"class {classes[label]!r} has no WNID: choose class folders by name or index")
-        if label_of.setdefault(wnid, label) != label:
-            raise ArgumentError(f"classes {classes[label_of[wnid]]!r} and {classes[label]!r} have one WNID, {wnid}")
-    return found
-
-
-def _unique(name: str, path: str) -> str:
-    place = PurePosixPath(name)
-    return str(place.with_name(f"{place.stem}-{hashlib.sha256(path.encode()).hexdigest()[:12]}{place.suffix}"))
-
-
 # -- below: reading ---------------------------------------------------------------------------------------------------
 
 
@@ -229,25 +175,28 @@ class _Files:
         self._folder, self._names = folder, pa.array(names, pa.string())
 
     def __call__(self, row: int) -> bytes | None:
+        name = self._names[row].as_py()
         try:
-            return (self._folder / self._names[row].as_py()).read_bytes()
+            return (self._folder / name).read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise CurationError(f"{self._folder}: {name!r:.200} cannot be read: {error.strerror}") from error
 
 
 def _pictures(folder: Path, table: pa.Table, names: list[str]) -> containers.ByPath:
-    if (name := containers.leads_out(pa.array(names, pa.string()))) is not None:
-        raise CurationError(f"{folder / INDEX}: file {name!r} leads out of the tree")
+    if (row := files.first_outside(pa.array(names, pa.string()))) is not None:
+        raise CurationError(f"{folder / INDEX}: file {names[row]!r} leads out of the tree")
     return containers.ByPath(table["path"].combine_chunks(), _Files(folder, names))
 
 
 def _walk(path: Path) -> AnnotationSet:
-    found = sorted(p for p in path.glob("*/*/*") if p.is_file()) if path.is_dir() else []
+    found = sorted(p for p in _shown(path.glob("*/*/*"), path) if p.suffix.lower() in _PICTURES and p.is_file())
     if not found:
         raise CurationError(f"{path} is no tree of SPLIT/CLASS/PICTURE")
     parts = [p.relative_to(path).parts for p in found]
     splits = sorted({split for split, *_ in parts})
-    classes = sorted({p.name for p in path.glob("*/*") if p.is_dir()})
+    classes = sorted({p.name for p in _shown(path.glob("*/*"), path) if p.is_dir()})
     split_of, label_of = ({name: i for i, name in enumerate(names)} for names in (splits, classes))
     labels = np.array([label_of[part[1]] for part in parts])
     columns = {
@@ -257,6 +206,11 @@ def _walk(path: Path) -> AnnotationSet:
         "split": names_of([split_of[part[0]] for part in parts], splits),
     }
     return AnnotationSet(annotation_table(columns), tuple(classes), tuple(splits))
+
+
+def _shown(found: Iterable[Path], below: Path) -> Iterator[Path]:
+    """What is not hidden: systems and editors leave folders and files of their own."""
+    return (p for p in found if not any(part.startswith(".") for part in p.relative_to(below).parts))
 
 
 def _index_files(folder: Path) -> list[str]:

@@ -9,7 +9,6 @@ It knows no splits, and labels count in byte order of the WNIDs. What that would
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,11 @@ import pyarrow.compute as pc
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.formats import split_files
-from curation.formats.annotations import AnnotationSet, Options, annotation_table, names_of
-from curation.formats.imagenetv2_state import load
+from curation.formats.annotations import WNID, AnnotationSet, Options, annotation_table, every_wnid, names_of
 
-CLASS = re.compile(r"n[0-9]{8}")
+CLASS = WNID
 POOL = pa.schema({"name": pa.string(), "class_name": pa.string(), "burst": pa.string()})
-HOLDS = frozenset({"path", "class_name", "label", "split", "meta"})
+HOLDS = frozenset({"path", "class_name", "label", "split", "meta", "classes", "splits"})
 _IMAGES, _OWN, _BEFORE = "image_filenames", "annotation_set", "seed"
 _SPLIT = "all"
 # One published file was mended by hand and ends with a line break; kept in the meta under this key.
@@ -51,14 +49,14 @@ def read_dataset(path: str | Path) -> Dataset:
         CurationError: there is no such file, or an image of it is no pair of a name and a WNID, or there twice.
     """
     path = Path(path)
-    value = load(path)
+    value = files.read_json(path, once=True)
     images = value.get("image_filenames") if isinstance(value, dict) else None
     if not isinstance(images, list):
         raise CurationError(f"{path} has no list `image_filenames`: it is no ImageNetV2 data set")
     for row, image in enumerate(images):
         good = isinstance(image, list) and len(image) == 2 and all(isinstance(word, str) for word in image)
         if not good or not CLASS.fullmatch(image[1]):
-            raise CurationError(f"{path}: image {row + 1} of {len(images):,} is {image!r}, not [name, WNID]")
+            raise CurationError(f"{path}: image {row + 1} of {len(images):,} is {image!r:.200}, not [name, WNID]")
     names = [name for name, _ in images]
     if len(set(names)) < len(names):
         seen: set[str] = set()
@@ -78,7 +76,7 @@ def read_pool(paths: Iterable[str | Path]) -> pa.Table:
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((Path(path) for path in paths), key=lambda path: path.name):
-        records = load(path)
+        records = files.read_json(path, once=True)
         if not isinstance(records, list):
             raise CurationError(f"{path} holds no list of search results")
         for row, record in enumerate(records):
@@ -100,7 +98,8 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
     split_files.check(annotations)
     if (key := next((key for key in (_IMAGES, _OWN) if key in annotations.meta), None)) is not None:
         raise ArgumentError(f"the meta of the set has the key {key!r}, which the file itself needs: rename it")
-    wnids, splits = _wnids(annotations), annotations.splits
+    wnids = every_wnid(annotations.classes, annotations.about, "ImageNetV2 tells classes by it; choose another format")
+    splits = annotations.splits
     for split in splits:
         paths = annotations.of(split)["path"]
         if (different := pc.count_distinct(paths).as_py()) < len(paths):
@@ -148,23 +147,6 @@ def read(path: Path) -> AnnotationSet:
 # -- below: the parts of a data set -----------------------------------------------------------------------------------
 
 
-def _wnids(annotations: AnnotationSet) -> list[str]:
-    """WNID of every label: what is known of the class, else its name."""
-    about, classes = annotations.about, annotations.classes
-    known = about["wnid"].to_pylist() if about is not None and "wnid" in about.column_names else [None] * len(classes)
-    found = [wnid or name for wnid, name in zip(known, classes, strict=True)]
-    label_of: dict[str, int] = {}
-    for label, wnid in enumerate(found):
-        if not CLASS.fullmatch(wnid):
-            raise ArgumentError(
-                f"class {classes[label]!r} has no WNID (n and 8 digits), by which ImageNetV2 names classes: choose "
-                "another format"
-            )
-        if label_of.setdefault(wnid, label) != label:
-            raise ArgumentError(f"classes {classes[label_of[wnid]]!r} and {classes[label]!r} share the WNID {wnid}")
-    return found
-
-
 def _classes_to_tell(annotations: AnnotationSet, wnids: list[str]) -> dict[str, dict[str, str]]:
     """Classes by WNID in order of labels; nothing where a reader finds the same without."""
     used = sorted(wnids[label] for label in pc.unique(annotations.table["label"]).to_pylist())
@@ -200,7 +182,7 @@ def _table(path: Path, sets: list[Dataset], splits: tuple[str, ...], names: dict
     if (other := next((wnid for wnid in wnids if wnid not in place), None)) is not None:
         raise CurationError(f"{path}: the class {other} of an image is none of the {len(place)} of {_OWN}.classes")
     paths = _texts(path, [name for dataset in sets for name in dataset.names])
-    if (row := split_files.climbs(paths)) is not None:
+    if (row := files.first_outside(paths, rooted=True)) is not None:
         raise CurationError(f"{path}: the image {paths[row].as_py()!r} climbs out of its folder")
     labels = np.array([place[wnid] for wnid in wnids], np.int32)
     of = names_of(np.repeat(np.arange(len(sets)), [len(dataset.names) for dataset in sets]), splits)

@@ -123,29 +123,10 @@ def write(state: State, folder: str | Path) -> list[Path]:
 # -- below: reading and checking ---------------------------------------------------------------------------------------
 
 
-def load(path: Path) -> Any:
-    """A JSON file in which no key of an object comes twice. Raises CurationError when one does."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise CurationError(f"{path}: the key {twice!r} is there twice, and one of them would be lost")
-        return found
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
-    except FileNotFoundError:
-        raise CurationError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CurationError(f"{path}: not a JSON file ({error})") from None
-
-
 def _read(path: Path, kind: type, check: Callable[[Path, Any], Any]) -> Any:
     if not path.is_file():
         return kind()
-    value = load(path)
+    value = files.read_json(path, once=True)
     if not isinstance(value, kind):
         raise CurationError(
             f"{path} holds a JSON {type(value).__name__}, not {'an object' if kind is dict else 'a list'}"

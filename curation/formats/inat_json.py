@@ -24,7 +24,7 @@ from curation.errors import CurationError
 from curation.formats import split_files
 from curation.formats.annotations import ABOUT, AnnotationSet, Options, annotation_table, classes_of, names_of
 
-HOLDS = frozenset({"path", "class_name", "label", "split", "width", "height", "meta", "about"})
+HOLDS = frozenset({"path", "class_name", "label", "split", "width", "height", "meta", "about", "classes", "splits"})
 _SIZES = ("width", "height")
 
 
@@ -138,25 +138,14 @@ def _labels(block: pa.Table, first: int) -> list[str]:
 def _load(path: Path) -> dict[str, Any]:
     """The document; its images and annotations as tuples, so that a million of them need little memory."""
 
-    def slim(pairs: list[tuple[str, Any]]) -> Any:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twice = next(k for k in found if sum(key == k for key, _ in pairs) > 1)
-            raise CurationError(f"{path}: key {twice!r} is there twice in one object")
+    def slim(found: dict[str, Any]) -> Any:
         if "file_name" in found and "id" in found:
             return _Image(found["id"], found["file_name"], found.get("width"), found.get("height"))
         if "image_id" in found and "category_id" in found:
             return _Annotation(found["image_id"], found["category_id"])
         return found
 
-    try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file, object_pairs_hook=slim)
-    except FileNotFoundError:
-        raise CurationError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise CurationError(f"{path}{where}: not an iNaturalist JSON file ({error})") from None
+    document = files.read_json(path, once=True, made=slim)
     if not isinstance(document, dict):
         raise CurationError(f"{path} holds a {type(document).__name__}, and an iNaturalist JSON file holds an object")
     return document
@@ -169,7 +158,7 @@ def _part(path: Path, document: dict[str, Any]) -> _Part:
     if not isinstance(info := document.get("info", {}), dict):
         raise CurationError(f"{path}: key info is no object")
     paths = _column(path, "images", "file_name", [image.file_name for image in images], pa.string())
-    if (row := split_files.climbs(paths)) is not None:
+    if (row := files.first_outside(paths, rooted=True)) is not None:
         raise CurationError(
             f"{path}: images[{row}].file_name is {images[row].file_name!r}, which climbs out of its folder"
         )
@@ -206,7 +195,7 @@ def _column(path: Path, key: str, name: str, values: list[Any], kind: pa.DataTyp
     if fits(values):
         return pa.array(values, kind)
     row = next(row for row, value in enumerate(values) if not fits([value]))
-    raise CurationError(f"{path}: {key}[{row}].{name} is {values[row]!r}, which cannot be")
+    raise CurationError(f"{path}: {key}[{row}].{name} is {values[row]!r:.80}, which cannot be")
 
 
 def _labels_of(

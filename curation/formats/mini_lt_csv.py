@@ -30,7 +30,7 @@ from curation.formats import mini_lt_sides as sides
 from curation.formats.annotations import AnnotationSet, Options, annotation_table, names_of
 from curation.formats.csv_dialect import Dialect, Parsed, Row
 
-HOLDS = frozenset({"path", "class_name", "label", "split", "source"})
+HOLDS = frozenset({"path", "class_name", "label", "split", "source", "classes"})
 META = "mini_lt_csv"
 LISTS = {"train": "train.csv", "val": "val.csv", "test": "test.csv", "gentrain": "gentrain.csv"}
 ALL, DAMAGED = "alltrain.csv", "damaged"
@@ -106,17 +106,27 @@ def _lists(annotations: AnnotationSet) -> dict[str, pa.Table]:
         )
     if table["label"].null_count:
         raise ArgumentError(f"{table['label'].null_count:,} rows have no label")
-    if empty := pc.sum(pc.equal(table["path"], "")).as_py():
-        raise ArgumentError(f"{empty:,} rows have an empty path")
-    split = table["split"].cast(pa.string())
+    if (row := files.first_outside(table["path"], rooted=True)) is not None:
+        path = table["path"][row].as_py() or ""
+        raise ArgumentError(f"path {path!r:.200} {files.fault(path)}: rename it")
+    split, made = table["split"].cast(pa.string()), _generated(table)
     of = {name: pc.equal(split, name) for name in ("train", "val", "test")}
     of["gentrain"] = pc.is_in(split, pa.array(GENERATED))
-    if "source" in table.column_names:
-        made = pc.fill_null(pc.equal(table["source"].cast(pa.string()), "generated"), False)
-        of["gentrain"] = pc.or_(of["gentrain"], pc.and_(of["train"], made))
-        of["train"] = pc.and_not(of["train"], made)
+    of["gentrain"] = pc.or_(of["gentrain"], pc.and_(of["train"], made))
+    of["train"] = pc.and_not(of["train"], made)
     of["kept"] = pc.and_not(of["gentrain"], pc.equal(split, DAMAGED))
     return {name: table.select(["path", "label"]).filter(mask) for name, mask in of.items()}
+
+
+def _generated(table: pa.Table) -> pa.ChunkedArray:
+    source = table["source"].cast(pa.string()) if "source" in table.column_names else pa.nulls(len(table), pa.string())
+    return pc.fill_null(pc.equal(source, "generated"), False)
+
+
+def unheld(annotations: AnnotationSet) -> dict[str, int]:
+    """Rows whose split gets another name."""
+    moved = pc.and_(pc.equal(annotations.table["split"].cast(pa.string()), "train"), _generated(annotations.table))
+    return {"split": pc.sum(moved).as_py() or 0}
 
 
 def _rows(table: pa.Table) -> Iterator[Row]:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curation import files
 from curation.errors import CurationError
-from curation.formats.annotations import ABOUT, AnnotationSet
+from curation.formats.annotations import ABOUT, AnnotationSet, wnids_of
 from curation.formats.csv_dialect import MAX_LABEL, decoded
-from curation.formats.subset_csv import WNID, escaped, plain
+from curation.formats.subset_csv import escaped, plain
 
 COUNTS, NAMES, LABELS = "cls_label.json", "classname.txt", "labels.csv"
 HEADER = ("label", "WNID", "name", "count")
@@ -64,7 +65,7 @@ class Sides:
 
     def about(self, classes: Sequence[str]) -> pa.Table | None:
         """A table ABOUT of the classes, where something is known of one."""
-        wnids = self.wnids or [name if WNID.fullmatch(name) else None for name in classes]
+        wnids = self.wnids or wnids_of(classes, None)
         if not any(wnids):
             return None
         columns = {"class_name": classes, "wnid": wnids, "human_label": [self.names.get(w or "") for w in wnids]}
@@ -167,7 +168,8 @@ def _names(path: Path, text: str) -> dict[str, str]:
 
 def _names_text(annotations: AnnotationSet) -> str | None:
     """WNIDs in byte order with their names, as Keras lays them out; None when not all are known."""
-    wnids, labels, lemmas = (_about(annotations, name) for name in ("wnid", "human_label", "lemmas"))
+    wnids = wnids_of(annotations.classes, annotations.about)
+    labels, lemmas = (_about(annotations, name) for name in ("human_label", "lemmas"))
     firsts = [lemma.partition(",")[0].strip().replace(" ", "_") if lemma else None for lemma in lemmas]
     pairs = sorted((w, label or first) for w, label, first in zip(wnids, labels, firsts, strict=True) if w)
     if not pairs or len(pairs) < len(annotations.classes) or not all(name for _, name in pairs):
@@ -193,25 +195,19 @@ def _labels_text(annotations: AnnotationSet, counts: Sequence[int]) -> str:
     sink = io.StringIO(newline="")
     writer = csv.writer(sink)
     writer.writerow(HEADER)
-    rows = zip(annotations.classes, _about(annotations, "wnid"), counts, strict=True)
+    rows = zip(annotations.classes, wnids_of(annotations.classes, annotations.about), counts, strict=True)
     writer.writerows((label, wnid, escaped(name), count) for label, (name, wnid, count) in enumerate(rows))
     return sink.getvalue()
 
 
 def _about(annotations: AnnotationSet, name: str) -> list[Any]:
-    about, classes = annotations.about, annotations.classes
+    about = annotations.about
     there = about is not None and name in about.column_names
-    found = about[name].to_pylist() if there else [None] * len(classes)
-    if name == "wnid":
-        return [wnid or (c if WNID.fullmatch(c) else None) for wnid, c in zip(found, classes, strict=True)]
-    return found
+    return about[name].to_pylist() if there else [None] * len(annotations.classes)
 
 
 def _object(path: Path, text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text.removeprefix("\ufeff"))
-    except json.JSONDecodeError as error:
-        raise CurationError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+    value = files.parse_json(text, path)
     if not isinstance(value, dict):
         raise CurationError(f"{path} holds a JSON {type(value).__name__}, not an object")
     return value

@@ -83,7 +83,7 @@ def _members(path: Path) -> dict[str, _Member]:
             return {info.filename.removesuffix(".npy"): _member(path, archive, info) for info in archive.infolist()}
     except FileNotFoundError:
         raise CurationError(f"{path} does not exist") from None
-    except (zipfile.BadZipFile, IsADirectoryError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError) as error:
         raise CurationError(f"{path} is no NPZ file, or is cut short: {error}") from None
 
 
@@ -94,7 +94,8 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Mem
             reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
             shape, fortran, dtype = reader(file)
             member = _Member(info, dtype, shape, fortran, file.tell())
-    except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+    # What reads headers evaluates them: damaged ones raise nearly anything.
+    except Exception as error:
         raise CurationError(f"{path}, {info.filename}: no .npy file that can be read ({error})") from None
     if dtype.hasobject:
         raise CurationError(f"{path}, {info.filename}: holds pickled objects, which are never read")
@@ -114,6 +115,11 @@ def _unpack(path: Path, info: zipfile.ZipInfo) -> BinaryIO:
             shutil.copyfileobj(source, file, _BLOCK)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise CurationError(f"{path}, {info.filename}: damaged: {error}") from None
+    except OSError as error:
+        raise CurationError(
+            f"{path}, {info.filename}: its {info.file_size:,} bytes cannot be unpacked into {tempfile.gettempdir()}: "
+            f"{error.strerror or error}; make room there, or set $TMPDIR"
+        ) from error
     file.flush()
     return file
 

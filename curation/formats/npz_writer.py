@@ -17,9 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from curation.engine import Progress, default_workers
-from curation.errors import ArgumentError
 from curation.formats import crops
-from curation.formats.annotations import AnnotationSet, Options, picture
+from curation.formats.annotations import AnnotationSet, Options, check_pictures, picture
 
 KEYS = ("X_train", "y_train", "train_id", "X_val", "y_val", "val_id")
 _AHEAD = 4  # pictures that are decoded ahead of the writer, a thread
@@ -53,8 +52,7 @@ class Source:
     """
 
     def __init__(self, annotations: AnnotationSet, options: Options) -> None:
-        if annotations.pictures is None and options.locate is None:
-            raise ArgumentError("this format holds pictures, and nothing says where they are: give --root")
+        check_pictures(annotations, options)
         self._annotations, self._options = annotations, options
         self._pixels = getattr(annotations.pictures, "pixels", None)
         # What reads containers need not bear several threads.

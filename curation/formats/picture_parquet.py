@@ -6,7 +6,6 @@ know of a set is under `annotations`. (huggingface/datasets, `Features.arrow_sch
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation import files
 from curation.errors import CurationError
 from curation.formats import containers
 from curation.formats.annotations import AnnotationSet
@@ -112,11 +112,10 @@ def _open(path: Path, split: str) -> _File:
     try:
         with pq.ParquetFile(path) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
-        metadata = {key: json.loads(v) for key, v in (schema.metadata or {}).items() if key in (FEATURES, KNOWN)}
     except (OSError, pa.ArrowException) as error:
         raise CurationError(f"{path} cannot be read as a Parquet file: {error}") from None
-    except ValueError as error:
-        raise CurationError(f"{path}: the metadata of its schema are not JSON ({error})") from None
+    told = {key: text for key, text in (schema.metadata or {}).items() if key in (FEATURES, KNOWN)}
+    metadata = {key: files.parse_json(text, f"{path}, {key.decode()} in its schema") for key, text in told.items()}
     features = _features(metadata.get(FEATURES))
     image = _column(path, schema, "pictures", _is_image, [n for n, f in features.items() if f.get("_type") == "Image"])
     named = [n for n, f in features.items() if f.get("_type") == "ClassLabel"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from curation.errors import ArgumentError
+from curation.errors import ArgumentError, CurationError
 from curation.formats import (
     comma_separated,
     croissant,
@@ -26,9 +26,10 @@ from curation.formats.annotations import ANNOTATIONS, EXTRAS, AnnotationSet, Opt
 from curation.formats.containers import MISSING
 from curation.formats.guess import guess
 
-__all__ = ["FORMATS", "LISTED", "MISSING", "Format", "get", "guess"]
+__all__ = ["FORMATS", "LISTED", "MISSING", "Format", "get", "guess", "read"]
 
 TABLE = frozenset({*ANNOTATIONS.names, *EXTRAS.names})
+_LONG = 1000  # characters of a message
 LISTED = "pictures.parquet"
 """In a folder of pictures that are files of their own: their names, and of copies the hashes."""
 
@@ -38,13 +39,16 @@ class Format:
     """A format: `write(annotations, folder, stem, options)` gives the files it wrote, `read(path)` the annotations.
 
     - `name`, `title`, `use`: as files, pages and help call it, and one line on who reads it.
-    - `holds`: the columns (of ANNOTATIONS and EXTRAS) that it keeps, `meta` where it keeps how the set was made, and
-      `about` where it keeps what is known of the classes.
+    - `holds`: the columns (of ANNOTATIONS and EXTRAS) that it keeps, `meta` where it keeps how the set was made,
+      `about` where it keeps what is known of the classes, `classes` and `splits` where it keeps those without images.
     - `folder`: it is written as the folder `stem`.
+    - `folders`: it can be read from a folder, as those that are one can.
     - `pictures`: it holds them, not only their names; always a folder.
     - `loose`: its pictures are files of their own, links or copies.
     - `texts`: files of the folder that hold no picture, as patterns of paths in it.
     - `index`: the text that follows from the annotations alone, with no picture at hand.
+    - `needs`: columns that published readers of the format cannot do without.
+    - `unheld`: rows of a set that lose what `holds` says is kept, by column.
     """
 
     name: str
@@ -54,10 +58,13 @@ class Format:
     read: Callable[[Path], AnnotationSet]
     holds: frozenset[str]
     folder: bool = False
+    folders: bool = False
     pictures: bool = False
     loose: bool = False
     texts: tuple[str, ...] = ()
     index: str = ""
+    needs: frozenset[str] = frozenset()
+    unheld: Callable[[AnnotationSet], dict[str, int]] = lambda _: {}
 
     def is_text(self, inside: PurePath) -> bool:
         """Whether a file of the folder, by its path in it, holds no picture."""
@@ -76,7 +83,9 @@ FORMATS = {
             "Loaders of ImageNet-GLT: one file, every split with labels, frequencies and attributes",
             glt_json.write,
             glt_json.read,
-            frozenset({*ANNOTATIONS.names, "meta"}),
+            frozenset({*ANNOTATIONS.names, "meta", "classes", "splits"}),
+            needs=frozenset({"frequency", "attribute"}),
+            unheld=glt_json.unheld,
         ),
         Format(
             "imagenet-lt-txt",
@@ -84,7 +93,8 @@ FORMATS = {
             "Long-tail code in the manner of OLTR: one `path label` list a split",
             imagenet_lt_text.write,
             imagenet_lt_text.read,
-            frozenset({"path", "class_name", "label", "split"}),
+            frozenset({"path", "class_name", "label", "split", "classes"}),
+            folders=True,
         ),
         Format(
             "inat-json",
@@ -102,6 +112,7 @@ FORMATS = {
             mini_lt_csv.read,
             mini_lt_csv.HOLDS,
             folder=True,
+            unheld=mini_lt_csv.unheld,
         ),
         Format(
             "subset-npz",
@@ -113,6 +124,7 @@ FORMATS = {
             folder=True,
             pictures=True,
             texts=("*.csv",),
+            unheld=subset_npz.unheld,
         ),
         Format(
             "imagenetv2-json",
@@ -136,7 +148,7 @@ FORMATS = {
             "Tables of any size: pandas, Arrow, DuckDB",
             parquet.write,
             parquet.read,
-            TABLE | {"meta"},
+            TABLE | {"meta", "classes", "splits"},
         ),
         Format(
             "folder",
@@ -172,6 +184,7 @@ FORMATS = {
             folder=True,
             pictures=True,
             texts=(hugging_face.CARD,),
+            unheld=hugging_face.unheld,
         ),
         Format(
             "croissant",
@@ -206,3 +219,31 @@ def get(name: str) -> Format:
     if name not in FORMATS:
         raise ArgumentError(f"unknown format {name!r}: choose one of {', '.join(FORMATS)}")
     return FORMATS[name]
+
+
+def read(path: str | Path, name: str | None = None) -> tuple[Format, AnnotationSet]:
+    """The format of a file or folder, and the annotations in it.
+
+    Args:
+        path: of the file or folder.
+        name: of the format; told from the name and content of the file when None.
+
+    Raises:
+        ArgumentError: an unknown format, none that could be told, nothing at `path`, or a folder where the format is
+            one file.
+        CurationError: not such a file.
+    """
+    path = Path(path)
+    kind = get(guess(path) if name is None else name)
+    if not path.exists():
+        raise ArgumentError(f"there is no file or folder {path}")
+    if path.is_dir() and not (kind.folder or kind.folders):
+        raise ArgumentError(f"{path} is a folder, and {kind.title} is one file: give the file, or say another --from")
+    try:
+        return kind, kind.read(path)
+    except CurationError as error:
+        text = str(error) if path.name in str(error) else f"{path}: {error}"
+        # Of a value of thousands of characters the beginning will do.
+        raise type(error)(text if len(text) <= _LONG else f"{text[: _LONG // 2]} … {text[-_LONG // 2 :]}") from error
+    except UnicodeEncodeError as error:  # JSON can hold half of a surrogate pair
+        raise CurationError(f"{path}: {error.object!r:.200} is no Unicode text") from None

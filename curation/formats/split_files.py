@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.formats.annotations import AnnotationSet
-
-_CLIMBS = r"\x00|(^|[/\\])\.\.([/\\]|$)"
 
 
 @dataclass(frozen=True)
@@ -46,14 +43,9 @@ def check(annotations: AnnotationSet) -> None:
     if (row := pc.index(pc.fill_null(wrong, True), True).as_py()) >= 0:
         path, label = table["path"][row].as_py(), table["label"][row].as_py()
         raise ArgumentError(f"{path!r} has the label {label}, and there are {classes} classes")
-    if (row := climbs(table["path"])) is not None:
-        raise ArgumentError(f"path {table['path'][row].as_py()!r} climbs out of its folder: rename it without '..'")
-
-
-def climbs(paths: pa.ChunkedArray | pa.Array) -> int | None:
-    """The row of the first path that holds `..` or a NUL character; None when there is none."""
-    row = pc.index(pc.fill_null(pc.match_substring_regex(paths, _CLIMBS), True), True).as_py()
-    return None if row < 0 else row
+    if (row := files.first_outside(table["path"], rooted=True)) is not None:
+        path = table["path"][row].as_py() or ""
+        raise ArgumentError(f"path {path!r:.200} {files.fault(path)}: rename it")
 
 
 def members(path: Path, told: Any, place: Callable[[str], Path] | None) -> list[Member] | None:

@@ -21,7 +21,9 @@ import pyarrow as pa
 
 from curation import files
 from curation.errors import CurationError
-from curation.formats.annotations import ABOUT
+from curation.formats.annotations import ABOUT, WNID, wnids_of
+
+__all__ = ["COUNTED", "HEADER", "KNOWN_HEADERS", "WNID", "escaped", "plain", "read", "read_meta_clsloc", "write"]
 
 HEADER = ("subset_label", "original_label", "WNID", "name", "description", "num_train_images", "human_label")
 KNOWN_HEADERS = (
@@ -32,7 +34,6 @@ KNOWN_HEADERS = (
 CLSLOC_HEADER = ("ILSVRC2015_CLSLOC_ID", "WNID", "name", "description", "num_train_images", "human_label")
 COUNTED = pa.schema([*ABOUT, pa.field("num_train_images", pa.int32())])
 """Schema of what the readers give: ABOUT, and how many training pictures each class has."""
-WNID = re.compile(r"n\d{8}")
 
 _OURS = {
     "original_label": "original_label",
@@ -58,7 +59,7 @@ def write(path: Path, classes: Sequence[str], about: pa.Table | None, counts: np
         counts: training pictures of every label, int, (C,).
     """
     known = {name: _column(about, name, len(classes)) for name in ABOUT.names}
-    wnids = [w or (c if WNID.fullmatch(c) else None) for w, c in zip(known["wnid"], classes, strict=True)]
+    wnids = wnids_of(classes, about)
     names = [n or (c if c != w else None) for n, c, w in zip(known["lemmas"], classes, wnids, strict=True)]
     cells = (range(len(classes)), known["original_label"], wnids, names, known["definition"], counts.tolist())
     with files.replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
@@ -102,7 +103,7 @@ def _rows(path: Path, headers: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ..
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
-            header = tuple(next(reader, ()))
+            header = tuple(_first(path, reader))
             if header not in headers:
                 raise CurationError(
                     f"{path}, line 1: the header is {','.join(header)!r}; known: {'; '.join(map(','.join, headers))}"
@@ -112,6 +113,13 @@ def _rows(path: Path, headers: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ..
         raise CurationError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
         raise CurationError(f"{path} is not UTF-8 text: {error}") from None
+
+
+def _first(path: Path, reader: Any) -> list[str]:
+    try:
+        return next(reader, [])
+    except csv.Error as error:
+        raise CurationError(f"{path}, line 1: not CSV: {error}") from None
 
 
 def _cells(path: Path, reader: Any, header: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -29,10 +29,11 @@ from curation.formats.npz_arrays import Arrays, open_npz
 
 __all__ = ["HOLDS", "KEYS", "classes_per_part", "open_npz", "read", "write"]
 
-HOLDS = frozenset({"label", "split", "number", "about"})
+HOLDS = frozenset({"label", "split", "number", "about", "classes"})
 KEYS = npz_writer.KEYS
 REASONS = "missing.csv"
 _GB_PER_CLASS = 0.2  # the published estimate; 1,350 pictures take 0.203
+_PICTURE_BYTES = crops.BYTES + 8  # and its label and number
 _FILE = re.compile(r"(?P<stem>.+)_cls(?:_part(?P<part>[1-9][0-9]*))?\.npz", re.DOTALL)
 _PICTURE = re.compile(r"(train|val)/[^/]+/(-?[0-9]+)\.png")
 
@@ -63,14 +64,19 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
     places, from 1, of the paths of a split in byte order. Pictures that are gone or broken are left out, and listed
     in `missing.txt`, with the reasons in `missing.csv`. Pictures read from NPZ files are packed as they are.
 
+    Parts have as many classes as published, or fewer where the arrays of a part would take more than `max_ram`. One
+    concatenated file is loaded whole anyway; its rows are in the order of the published parts.
+
     Raises:
-        ArgumentError: other splits, a number given twice, nothing says where the pictures are.
+        ArgumentError: other splits, a number given twice, nothing says where the pictures are, or a class takes more
+            than `max_ram` by itself.
         CurationError: the folder is there already, or the disk is full.
     """
     files.check_name(stem, "the name of the files")
-    size = classes_per_part(len(annotations.classes), options.max_ram)
+    names = _splits(annotations)
+    size = _size(annotations, names, options)
     source = npz_writer.Source(annotations, options)
-    splits = {name: _rows(annotations, name, size) for name in _splits(annotations)}
+    splits = {name: _rows(annotations, name, size) for name in names}
     count = max(1, math.ceil(len(annotations.classes) / size))
     parts = [None] if options.concatenate else list(range(count))
     written = []
@@ -83,11 +89,18 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
         subset_csv.write(place / f"{stem}_cls_metadata.csv", annotations.classes, annotations.about, counts)
         written.append(f"{stem}_cls_metadata.csv")
         if packer.missing:
-            containers.write_missing(place, [path for path, _ in packer.missing])
+            lost, rows = [path for path, _ in packer.missing], sum(len(split.labels) for split in splits.values())
+            containers.check_any(lost, rows, packer.missing[0][1])
+            containers.write_missing(place, lost)
             reasons = [{"path": path, "reason": reason} for path, reason in packer.missing]
             comma_separated.write_table(place / REASONS, pa.Table.from_pylist(reasons))
             written += [containers.MISSING, REASONS]
     return [folder / stem / name for name in written]
+
+
+def unheld(annotations: AnnotationSet) -> dict[str, int]:
+    """Rows whose split gets another name."""
+    return {"split": len(annotations.of("test"))}
 
 
 def read(path: Path) -> AnnotationSet:
@@ -165,6 +178,27 @@ def _splits(annotations: AnnotationSet) -> tuple[str, str]:
             f"subset-npz holds two splits, train and val (or test in place of val), and there are: {', '.join(there)}"
         )
     return "train", "test" if "test" in there else "val"
+
+
+def _size(annotations: AnnotationSet, splits: Sequence[str], options: Options) -> int:
+    """Classes in a part: the published number, or the most below it with which no part takes more than the budget."""
+    classes = len(annotations.classes)
+    size = classes_per_part(classes, options.max_ram)
+    if options.max_ram is None or options.concatenate:
+        return size
+    chosen = pc.is_in(annotations.table["split"].cast(pa.string()), pa.array(splits))
+    labels = annotations.table["label"].filter(chosen).drop_null().to_numpy()
+    pictures = np.bincount(labels[(labels >= 0) & (labels < classes)], minlength=classes)
+    before = np.concatenate([[0], np.cumsum(pictures * _PICTURE_BYTES)])
+    for fewer in range(size, 0, -1):
+        if np.diff(before[np.append(np.arange(0, classes, fewer), classes)]).max() <= options.max_ram * 1e9:
+            return fewer
+    largest = int(pictures.argmax())
+    need, name = pictures[largest] * _PICTURE_BYTES / 1e9, annotations.classes[largest]
+    raise ArgumentError(
+        f"the {pictures[largest]:,} pictures of class {name!r} take {need:.3f} GB, and a part may take "
+        f"{options.max_ram:g} GB: give --max-ram {math.ceil(need * 1000) / 1000:g} or more"
+    )
 
 
 def _rows(annotations: AnnotationSet, split: str, size: int) -> npz_writer.Rows:

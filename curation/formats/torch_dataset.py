@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from PIL import Image
 from torch.utils.data import Dataset
 
+from curation import files
 from curation.errors import ArgumentError, CurationError
-from curation.formats import containers, registry
+from curation.formats import registry
 from curation.formats.annotations import AnnotationSet
 
 EXTRAS = ("frequency", "attribute", "cluster", "index")
@@ -62,7 +63,7 @@ class SplitDataset(Dataset):
                 images, nothing says where the pictures are, or a path leads out of the root.
             CurationError: the file cannot be read.
         """
-        annotations = source if isinstance(source, AnnotationSet) else _load(source, kind)
+        annotations = source if isinstance(source, AnnotationSet) else registry.read(source, kind)[1]
         if split not in annotations.splits:
             raise ArgumentError(f"there is no split {split!r}: choose one of {', '.join(annotations.splits)}")
         if (bad := next((name for name in extras if name not in EXTRAS), None)) is not None:
@@ -152,7 +153,8 @@ class _Folder:
 def _pictures(annotations: AnnotationSet, paths: pa.Array, root: str | Path | None) -> Callable[[str], bytes | None]:
     """What gives the pictures; a root that is given holds, since an index can be read without its pictures."""
     if root is not None:
-        if (path := containers.leads_out(paths)) is not None:
+        if (row := files.first_outside(paths)) is not None:
+            path = paths[row].as_py()
             raise ArgumentError(f"path {path!r} leads out of {root}: paths must be relative to the root, without '..'")
         return _Folder(Path(root))
     if annotations.pictures is not None:
@@ -160,10 +162,6 @@ def _pictures(annotations: AnnotationSet, paths: pa.Array, root: str | Path | No
     if (path := next((path for path in paths.to_pylist() if not Path(path).is_absolute()), None)) is not None:
         raise ArgumentError(f"nothing says where {path!r} is: give the folder (root) that the paths are relative to")
     return _Folder(Path())
-
-
-def _load(path: str | Path, kind: str | None) -> AnnotationSet:
-    return registry.get(registry.guess(Path(path)) if kind is None else kind).read(Path(path))
 
 
 def _ints(table: pa.Table, name: str, split: str) -> np.ndarray:

@@ -50,6 +50,7 @@ def write(annotations: AnnotationSet, folder: Path, stem: str, options: Options 
         shards = {split: _write_split(annotations, split, part, options, lost) for split in annotations.splits}
         splits = {name: {"images": sum(found.values()), "shards": found} for name, found in shards.items()}
         files.write_json(part / INDEX, {"format": "webdataset", "splits": splits, **containers.known(annotations)})
+        containers.check_any(lost, len(annotations.table))
         containers.write_missing(part, lost)
     return [folder / stem / INDEX]
 
@@ -242,7 +243,10 @@ def _record(path: Path, key: str, parts: dict[str, Any]) -> dict[str, Any]:
     record = _row(path, *parts["json"][::3]) if "json" in parts else {}
     if "cls" in parts:
         name, *_, content = parts["cls"]
-        text = content.decode("utf-8", "replace").strip()
+        try:
+            text = content.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise CurationError(f"{path}, member {name!r}: its label {content!r:.80} is not UTF-8 text") from None
         label = int(text) if re.fullmatch(r"[0-9]{1,8}", text) else None
         wanted = record.get("class_name") if label is None else record.get("label")
         if not text or wanted not in (None, text if label is None else label):
@@ -255,10 +259,7 @@ def _record(path: Path, key: str, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(path: Path, member: str, content: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise CurationError(f"{path}, member {member!r}: not JSON ({error})") from None
+    row = files.parse_json(content, f"{path}, member {member!r}")
     if not isinstance(row, dict):
         return {}
     for kind in _KINDS:

@@ -13,28 +13,22 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image
 
-from curation.errors import ArgumentError, CurationError
+from curation.errors import CurationError
+from curation.pictures import EXTENSIONS, FORMATS, LIMIT_SETTING, SUFFIXES, BrokenImage, pixel_limit
 
-# Pillow's own threshold for a warning (PIL.Image.MAX_IMAGE_PIXELS): 0.25 GiB at 3 bytes a pixel.
-MAX_PIXELS = 1024**3 // 4 // 3
-LIMIT_SETTING = "CURATION_MAX_PIXELS"
+__all__ = [
+    "EXTENSIONS",
+    "LIMIT_SETTING",
+    "SUFFIXES",
+    "BrokenImage",
+    "Decoded",
+    "decode",
+    "pixel_limit",
+    "read_bytes",
+    "rgb",
+]
+
 MAX_BYTES = 1024**3
-# Readers that only parse pixels: none that starts another program (EPS) or accepts any bytes (TGA).
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "PNG": (".png", ".apng"),
-    "WEBP": (".webp",),
-    "GIF": (".gif",),
-    "BMP": (".bmp", ".dib"),
-    "TIFF": (".tif", ".tiff"),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "JPEG2000": (".jp2", ".j2k", ".jpx"),
-    "AVIF": (".avif",),
-}
-EXTENSIONS = frozenset(suffix for group in SUFFIXES.values() for suffix in group)
-"""Lower-case endings of the file names that are taken for pictures."""
-
 _ORIENTATION = 0x0112
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -45,10 +39,6 @@ _TURN = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class BrokenImage(CurationError):
-    """A file that cannot be shown as a picture; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -124,18 +114,6 @@ def decode(
 def rgb(source: bytes | str | os.PathLike[str], *, fit: int | None = None) -> Image.Image:
     """The picture alone, as `decode` gives it."""
     return decode(source, fit=fit).image
-
-
-def pixel_limit() -> int:
-    """The largest number of pixels a picture may have: `$CURATION_MAX_PIXELS`, else `MAX_PIXELS` (89 million).
-
-    Raises:
-        ArgumentError: the setting is not a number above 0.
-    """
-    setting = os.environ.get(LIMIT_SETTING, "")
-    if setting and not (setting.isdecimal() and int(setting) > 0):
-        raise ArgumentError(f"${LIMIT_SETTING} is {setting!r}: give a whole number of pixels above 0")
-    return int(setting) if setting else MAX_PIXELS
 
 
 def _open(data: bytes) -> tuple[str, Image.Image]:

@@ -147,7 +147,7 @@ def test_the_tree_in_hugging_face_datasets(options, tmp_path, monkeypatch):
 def test_a_split_in_a_data_loader_with_workers(root, options, tmp_path):
     extras = ("frequency", "attribute", "index")
     data = SplitDataset(FOUND, "train", root=root, extras=extras, transform=torchvision.transforms.ToTensor())
-    loader = DataLoader(data, batch_size=8, num_workers=2, multiprocessing_context="spawn")
+    loader = DataLoader(data, batch_size=8, num_workers=1, multiprocessing_context="spawn")
     images, *columns = (torch.cat(parts) for parts in zip(*loader, strict=True))
     rows = FOUND.of("train").to_pylist()
     assert images.shape == (37, 3, 12, 16)

@@ -162,10 +162,11 @@ def test_a_wrong_file_is_named(tmp_path, change, message, offline):
     [
         (lambda t: t.set_column(0, "path", pa.array(["../a.jpg"] + ["b"] * 14)), "row 1: '../a.jpg' climbs out"),
         (lambda t: t.set_column(2, "label", pa.array([9] * 15)), "labels that are none of its 5 classes"),
-        (lambda t: t.set_column(2, "label", pa.nulls(15, pa.int32())), "labels that are none of its 5 classes"),
-        (lambda t: t.set_column(2, "label", pa.array(["x"] * 15)), "has not the columns of annotations"),
-        (lambda t: t.drop_columns(["path"]), "has not the columns of annotations"),
-        (lambda t: t.replace_schema_metadata({"annotations": "{"}), "metadata: key 'classes' is missing"),
+        (lambda t: t.set_column(2, "label", pa.nulls(15, pa.int32())), "column 'label', row 1: there is none"),
+        (lambda t: t.set_column(2, "label", pa.array(["x"] * 15)), "column 'label', row 1: 'x' is not a whole number"),
+        (lambda t: t.drop_columns(["path"]), "has no column 'path'"),
+        (lambda t: t.replace_schema_metadata({"annotations": "{"}), "metadata, line 1: not a JSON file"),
+        (lambda t: t.replace_schema_metadata({"annotations": "[]"}), "metadata: key 'classes' is missing"),
     ],
 )
 def test_wrong_records_are_named(tmp_path, change, message):

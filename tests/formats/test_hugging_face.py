@@ -104,8 +104,9 @@ def test_same_set_same_bytes_through_other_containers(folder, options, tmp_path)
         assert (tmp_path / "x" / path.relative_to(folder)).read_bytes() == path.read_bytes()
 
 
-def test_pictures_pass_in_small_groups(tmp_path):
-    """300 pictures of 1 MB: at no time more than two row groups of 32 MiB in memory."""
+def test_pictures_pass_in_small_groups(tmp_path, monkeypatch):
+    """300 pictures of 100 kB: at no time more than two row groups of 3.2 MiB in memory."""
+    monkeypatch.setattr(hugging_face, "_GROUP_BYTES", (32 << 20) // 10)
     rows = 300
     columns = {"path": pa.array([f"{i}.jpg" for i in range(rows)]), "label": np.zeros(rows, np.int32)}
     columns |= {"class_name": names_of(np.zeros(rows), ["a"]), "split": pa.array(["train"] * rows)}
@@ -113,11 +114,11 @@ def test_pictures_pass_in_small_groups(tmp_path):
 
     def picture(path):
         held.append(pa.total_allocated_bytes())
-        return bytes(1_000_000)
+        return bytes(100_000)
 
     many = AnnotationSet(annotation_table(columns), ("a",), ("train",), pictures=picture)
     hugging_face.write(many, tmp_path, "x")
-    assert max(held) - held[0] < 2 * (32 << 20)
+    assert max(held) - held[0] < 2 * (32 << 20) // 10
     file = pq.ParquetFile(tmp_path / "x" / "data" / "train-00000-of-00001.parquet")
     assert {file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)} == {34, 300 - 8 * 34}
 
@@ -132,7 +133,7 @@ def test_pictures_that_are_gone(tmp_path, options):
     assert found.table.to_pylist() == [row for row in FOUND.table.to_pylist() if row["path"] not in gone]
     assert "| val | 0 |" in path.read_text()
     nothing = dataclasses.replace(options, locate=lambda _: options.locate("none"))
-    with pytest.raises(CurationError, match="not one of the 85 pictures is there"):
+    with pytest.raises(CurationError, match="0 of 85 pictures can be had"):
         hugging_face.write(FOUND, tmp_path, "y", nothing)
     assert not (tmp_path / "y").exists()
 
@@ -220,7 +221,10 @@ def test_a_file_that_leads_out_or_is_not_there(folder, tmp_path):
         pq.write_table(table.set_column(at, "path", paths), tmp_path / "one.parquet")
         with pytest.raises(CurationError, match=f"path '{wrong}' leads out"):
             hugging_face.read(tmp_path / "one.parquet")
-    for metadata, message in (("{", "not JSON"), (json.dumps({"classes": []}), "key 'columns' is missing")):
+    for metadata, message in (
+        ("{", "annotations in its schema, line 1: not a JSON file"),
+        (json.dumps({"classes": []}), "key 'columns' is missing"),
+    ):
         pq.write_table(table.replace_schema_metadata({"annotations": metadata}), tmp_path / "one.parquet")
         with pytest.raises(CurationError, match=message):
             hugging_face.read(tmp_path / "one.parquet")

@@ -53,10 +53,10 @@ def test_a_class_without_images_in_a_split_keeps_its_place(tmp_path, options):
 @pytest.mark.parametrize(
     ("classes", "wnids", "message"),
     [
-        (("n01440764", "ant"), None, "class 'ant' has no WNID: choose class folders by name or index"),
+        (("n01440764", "ant"), None, "class 'ant' has no WNID .*: choose class folders by name or index"),
         (("bee", "ant"), ["n01440764", None], "class 'ant' has no WNID"),
         (("bee", "ant"), ["n01440764", "../../n0144"], "class 'ant' has no WNID"),
-        (("bee", "ant"), ["n01440764", "n01440764"], "classes 'bee' and 'ant' have one WNID, n01440764"),
+        (("bee", "ant"), ["n01440764", "n01440764"], "classes 'bee' and 'ant' share the WNID n01440764"),
     ],
 )
 def test_classes_without_wnid(classes, wnids, message):
@@ -120,9 +120,45 @@ def test_what_is_told_of_the_pictures_that_are_there(tmp_path, options):
     assert rows == [{k: v for k, v in row.items() if k not in ("split", "cluster")} for row in wanted]
 
 
+def test_files_that_are_no_pictures_are_not_read(tmp_path):
+    for name in (
+        "train/ant/1.JPG",
+        "train/ant/2.heic",
+        "train/ant/.DS_Store",
+        "train/ant/Thumbs.db",
+        "train/ant/.3.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    for name in ("train/.ipynb_checkpoints/4.jpg", ".git/ant/5.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x")
+    found = image_folder.read(tmp_path)
+    assert found.table["path"].to_pylist() == ["train/ant/1.JPG", "train/ant/2.heic"]
+    assert (found.classes, found.splits) == (("ant",), ("train",))
+    for name in ("1.JPG", "2.heic"):
+        (tmp_path / "train" / "ant" / name).unlink()
+    with pytest.raises(CurationError, match="is no tree of SPLIT/CLASS/PICTURE"):
+        image_folder.read(tmp_path)
+
+
+def test_names_that_are_one_file_or_a_device_on_some_system():
+    both = ("caf\u00e9", "cafe\u0301", "CON", "aux.png", "console")
+    folders = image_folder.class_folders(both)
+    assert folders[2:] == ["%43%4F%4E", "%61%75%78.png", "console"]
+    assert [folder[-4:] for folder in folders[:2]] == ["%7E0", "%7E1"]
+
+
+def test_one_label_makes_no_million_folders(tmp_path, options):
+    many = dataclasses.replace(FOUND, classes=(*FOUND.classes, *map(str, range(200_000))))
+    with pytest.raises(ArgumentError, match="85 images in 200,012 folders"):
+        image_folder.write(many, tmp_path, "tree", dataclasses.replace(options, class_folders="index"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_kind_leaves_nothing(tmp_path, options):
     with pytest.raises(ArgumentError, match="unknown class folders 'colour'"):
         image_folder.write(FOUND, tmp_path, "tree", dataclasses.replace(options, class_folders="colour"))
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ArgumentError, match="needs to know where the pictures are"):
+    with pytest.raises(ArgumentError, match="nothing says where they are: give --root"):
         image_folder.write(FOUND, tmp_path, "tree", Options())

@@ -35,9 +35,8 @@ def test_published_files_come_out_byte_for_byte(shared_data, tmp_path):
         (path,) = v2.write(found, tmp_path, "any")
         assert path.read_bytes() == file.read_bytes(), file
         assert found.splits == ("all",)
-        assert found.table["label"].to_pylist() == [
-            sorted(found.classes).index(n) for n in v2.read_dataset(file).classes
-        ]
+        place = {name: label for label, name in enumerate(sorted(found.classes))}
+        assert found.table["label"].to_pylist() == [place[name] for name in v2.read_dataset(file).classes]
         assert found.meta["username"] == "ludwig"
 
 

@@ -103,9 +103,9 @@ def test_after_an_edit_files_are_written_from_the_rows(tmp_path):
 
 
 # Rows in any manner that Python's csv reads back, with what people and editors do to such files.
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
 paths = texts.filter(lambda path: ".." not in re.split(r"[/\\]", path))
-hostile = st.sampled_from(["a,b", '"', "a\nb", "a\r\nb", "\t", " ", "\ufeff", "img", "=1", "\0"])
+hostile = st.sampled_from(["a,b", '"', "a\nb", "a\r\nb", "\t", " ", "\ufeff", "img", "=1"])
 cells = st.tuples(paths | hostile, st.integers(0, 3))
 ends = st.sampled_from(["\r\n", "\n", "\r"])
 
@@ -199,7 +199,7 @@ def test_names_and_generated_pictures_survive(tmp_path):
     ("table", "splits", "message"),
     [
         (rows("test_bl", ["a"]), ("test_bl",), "and there are also: test_bl"),
-        (rows("train", ["a", ""]), ("train",), "1 rows have an empty path"),
+        (rows("train", ["a", ""]), ("train",), "path '' is empty: rename it"),
         (rows("train", ["a"], label=pa.array([None], pa.int32())), ("train",), "1 rows have no label"),
     ],
 )
@@ -216,12 +216,13 @@ def test_what_the_lists_cannot_hold_is_refused(tmp_path, table, splits, message)
         ("train.csv", "file,class\r\na.jpg,0\r\n", "line 1: label 'class' is no whole number"),
         ("train.csv", 'img,label\n"a\nb",0\nc,-1\n', "line 4: label '-1'"),
         ("train.csv", "img,label\na,99999999\n", "line 2: label '99999999'"),
-        ("train.csv", "a,0\n../b,0\n", r"line 2: '\.\./b' is no path"),
+        ("train.csv", "a,0\n../b,0\n", r"line 2: the path '\.\./b' climbs out"),
+        ("train.csv", "a,0\nb\0,0\n", "line 2: .* holds a NUL character"),
         ("train.csv", 'a,0\n"b,0\nc,0\n', "line 2: 1 cells"),
         ("gentrain.csv", "a,0\nb\xff,0\n", "line 2: not UTF-8"),
         ("val.csv", "x/n00000001a.jpg,0\nx/n00000002a.jpg,0\n", "line 2: label 0 is of class n00000002.*n00000001"),
         ("val.csv", "n00000001a.jpg,0\nn00000001b.jpg,1\n", "line 2: label 1 is of class n00000001, as is 0"),
-        ("cls_label.json", '{"0": 1,\n}', "line 2: not JSON"),
+        ("cls_label.json", '{"0": 1,\n}', "line 2: not a JSON file"),
         ("cls_label.json", '{"a": 1}', "key 'a': no label"),
         ("cls_label.json", '{"0": "1"}', "key '0': '1' is no number"),
         ("cls_label.json", "[]", "a JSON list"),

@@ -41,6 +41,11 @@ def test_what_is_not_known_stays_empty(tmp_path):
     subset_csv.write(path, ("n12267677", "ant"), None, np.array([1, 2]))
     assert path.read_text().splitlines()[1:] == ["0,,n12267677,,,1,", "1,,,ant,,2,"]
     assert subset_csv.read(path)["class_name"].to_pylist() == ["n12267677", "ant"]
+    assert subset_csv.read(path)["original_label"].to_pylist() == [None, None]
+    unknown = ABOUT_TWO.set_column(4, "original_label", pa.array([None, 362], pa.int32()))
+    subset_csv.write(path, ("n12267677", "n09472597"), unknown, np.array([1, 2]))
+    assert path.read_text().splitlines()[1].startswith("0,,n12267677,acorn")
+    assert subset_csv.read(path)["original_label"].to_pylist() == [None, 362]
 
 
 @pytest.mark.parametrize("header", subset_csv.KNOWN_HEADERS)

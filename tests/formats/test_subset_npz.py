@@ -111,6 +111,25 @@ def test_parts_arithmetic(classes, max_ram, per_part, parts):
     assert -(-classes // per_part) == parts
 
 
+def test_no_part_takes_more_than_the_memory_there_is(tmp_path, options):
+    """Four training and two validation pictures a class, of 150,536 bytes each with label and number."""
+
+    def parts(max_ram, **more):
+        folder = tmp_path / f"{max_ram}{len(more)}"
+        written = subset_npz.write(subset(), folder, "s", Options(locate=options.locate, max_ram=max_ram, **more))
+        return [sorted(set(loaded(p)["y_train"].tolist())) for p in written if p.suffix == ".npz"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subset_npz, "_GB_PER_CLASS", 1e-6)  # so that the published arithmetic wants one part
+        assert parts(12 * 150_536 / 1e9) == [[0, 1], [2]]
+        assert parts(12 * 150_536 / 1e9 - 1e-9) == [[0], [1], [2]]
+        assert parts(1e-4, concatenate=True) == [[0, 1, 2]]
+        with pytest.raises(
+            ArgumentError, match=r"the 6 pictures of class 'n0.*' take 0.001 GB, .* 0.0001 GB: .* 0.001 or"
+        ):
+            parts(1e-4)
+
+
 @pytest.mark.parametrize("max_ram", [0, -1, float("nan")])
 def test_impossible_memory_is_refused(max_ram):
     with pytest.raises(ArgumentError, match="max_ram"):

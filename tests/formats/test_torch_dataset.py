@@ -54,7 +54,7 @@ def test_from_files_of_any_format(root, options, tmp_path):
         assert [item[1:] for item in data] == [(i, 0) for i in range(12)]
         sent = pickle.loads(pickle.dumps(data))  # noqa: S301
         assert np.array_equal(sent[5][0], data[5][0])
-    with pytest.raises(CurationError, match="not a GLT JSON"):
+    with pytest.raises(CurationError, match="not a JSON file"):
         SplitDataset(path, "val", kind="glt-json")
 
 

@@ -110,8 +110,9 @@ def test_pictures_that_are_gone(tmp_path, options):
 
 def test_a_hostile_name_is_one_line_of_what_is_gone(tmp_path):
     name = "a\nb\u2028c\\d.jpg"
-    table = FOUND.table.slice(0, 1).set_column(0, "path", [[name]])
-    lost = Options(locate=lambda _: tmp_path / "none")
+    table = FOUND.table.slice(0, 2).set_column(0, "path", [[name, "b.jpg"]])
+    (tmp_path / "b.jpg").write_bytes(pictured.encoded(0, "b.jpg"))
+    lost = Options(locate=lambda path: tmp_path / path.replace("\n", "/"))
     webdataset_shards.write(dataclasses.replace(FOUND, table=table), tmp_path, "x", lost)
     assert (tmp_path / "x" / "missing.txt").read_text().splitlines() == [r"a\nb\u2028c\\d.jpg"]
 
@@ -144,7 +145,7 @@ def test_any_name_passes_or_is_refused(tmp_path_factory, rows):
     columns |= {"class_name": names_of(labels, classes), "split": pa.array(["train"] * len(rows))}
     found = AnnotationSet(annotation_table(columns), tuple(classes), ("train",), pictures=lambda path: path.encode())
     if any(re.search(r"^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)", path) for path, _ in rows):
-        with pytest.raises(ArgumentError, match=r"without '\.\.'"):
+        with pytest.raises(ArgumentError, match=r"without '\.\.'|climbs out|is empty|NUL"):
             webdataset_shards.write(found, folder, "x")
         assert list(folder.iterdir()) == []
         return
@@ -178,12 +179,13 @@ def test_shards_of_others(tmp_path):
     [
         ([("1.jpg", b"x")], r"t.tar, sample '1' has no label in cls or json: its members are 1.jpg"),
         ([("1.cls", b"0"), ("1.txt", b"")], r"t.tar, sample '1' has no picture: its members are 1.cls, 1.txt"),
+        ([("1.jpg", b"x"), ("1.cls", b"\xff\xfe")], r"member '1.cls': its label .* is not UTF-8"),
         ([("1.jpg", b"x"), ("1.cls", b"")], r"member '1.cls': '' where"),
         (
             [("1.jpg", b"x"), ("1.cls", b"1"), ("1.json", b'{"label": 2}')],
             r"member '1.cls': '1' where its sample has 2",
         ),
-        ([("1.jpg", b"x"), ("1.cls", b"1"), ("1.json", b"{")], r"member '1.json': not JSON"),
+        ([("1.jpg", b"x"), ("1.cls", b"1"), ("1.json", b"{")], r"member '1.json', line 1: not a JSON file"),
         ([("1.jpg", b"x"), ("1.json", b'{"label": true}')], r"member '1.json': key 'label' is True"),
         ([("1.jpg", b"x"), ("1.json", b'{"label": 1, "attribute": 40000}')], r"key 'attribute' is 40000"),
         ([("1.jpg", b"x"), ("1.json", b'{"label": 1, "path": "../../a"}')], r"path '../../a' leads out"),
