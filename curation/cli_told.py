@@ -52,12 +52,17 @@ def exported(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def converted(found: dict[str, Any]) -> dict[str, Any]:
-    """A conversion, and what was lost with it."""
-    told = {key: value for key, value in found.items() if key != "lost"}
-    units = {"meta": "", "about": "classes"}
-    lost = [(row["column"], row["rows"], units.get(row["column"], "rows")) for row in found["lost"]]
-    said = ", ".join(f"{column} ({rows:,} {unit})" if unit else column for column, rows, unit in lost)
-    return told | ({"cannot hold": said} if said else {})
+    """A conversion, what was lost with it, and what its readers will miss."""
+    told = {key: value for key, value in found.items() if key not in ("lost", "lacks")}
+    said = {"cannot hold": _columns(found["lost"]), "readers will miss": _columns(found["lacks"])}
+    return told | {key: text for key, text in said.items() if text}
+
+
+def _columns(rows: list[dict[str, Any]]) -> str:
+    """Columns with how many rows or names of theirs it is about."""
+    units = {"meta": None, "about": "classes", "classes": "names", "splits": "names"}
+    parts = ((row["column"], row["rows"], units.get(row["column"], "rows")) for row in rows)
+    return ", ".join(f"{column} ({count:,} {unit})" if unit else column for column, count, unit in parts)
 
 
 def checked(found: dict[str, Any]) -> dict[str, Any]:
