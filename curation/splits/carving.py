@@ -9,7 +9,7 @@ from typing import ClassVar
 from curation.errors import ArgumentError
 from curation.splits.settings import MOST, Settings, Share, check_groups, check_share, option
 
-ORDERS = {"name": "byte order of names", "size": "largest class first", "given": "as listed in classes"}
+ORDERS = {"name": "by name", "size": "largest first", "given": "as listed"}
 POLICIES = {
     "error": "refuse, and say what is short",
     "shrink": "take what there is",

@@ -17,7 +17,7 @@ from curation.splits.kind import Kind
 from curation.splits.result import Result
 from curation.splits.settings import MOST, Share, check_share, option
 
-ROUNDINGS = {"total": "so that totals are exact", "class": "class by class, halves up"}
+ROUNDINGS = {"total": "to exact totals", "class": "class by class"}
 RESTS = {"test": "to test", "spare": "to no split"}
 
 

@@ -24,7 +24,7 @@ from curation.workspace import Workspace
 ALIGN = {
     "auto": "by name where the file has names",
     "name": "by name, WNID or lemma",
-    "position": "by place: the first number is the first class in byte order",
+    "position": "by place, in byte order",
 }
 HEADER = ["class_name", "images"]
 MOST_IMAGES = 10**15

@@ -19,8 +19,8 @@ from curation.splits.result import Result
 from curation.splits.settings import MOST, option
 
 PROFILES = {
-    "imagenet-lt": "ImageNet-LT, the published list",
-    "places-lt": "Places-LT, a law with its totals",
+    "imagenet-lt": "ImageNet-LT, as published",
+    "places-lt": "Places-LT, by its totals",
     "pareto": "Pareto",
     "exp": "exponential, as CIFAR-LT",
     "step": "step, as CIFAR-LT",
@@ -29,9 +29,9 @@ PROFILES = {
     "natural": "as they are",
     "list": "sizes of my own",
 }
-SIZES_BY = {"size": "largest class the largest", "label": "in the order of labels", "random": "by chance"}
+SIZES_BY = {"size": "by size of class", "label": "by order of labels", "random": "by chance"}
 DRAWS = {"quantiles": "quantiles of the law", "random": "by chance"}
-CHOICES = {"seeded": "by seed", "ldam": "as LDAM-DRW chose for CIFAR-LT"}
+CHOICES = {"seeded": "by seed", "ldam": "as LDAM-DRW does"}
 _LAWS = ("pareto", "exp", "step", "uniform")
 _SCALED = ("imagenet-lt", "places-lt", "balanced")
 

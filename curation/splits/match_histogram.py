@@ -21,9 +21,9 @@ from curation.splits.settings import option
 from curation.workspace import Workspace
 
 SCALES = {
-    "exact": "as told; what a class lacks is listed",
-    "proportional": "the largest multiple that all classes can fill",
-    "fit": "as told, or less, until all classes can fill it",
+    "exact": "as told",
+    "proportional": "largest multiple that fits",
+    "fit": "as told, or less",
 }
 
 

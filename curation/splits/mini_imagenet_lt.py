@@ -45,7 +45,7 @@ _COUNTS = """
 418 151 279 243 419 161
 """
 
-SIZES = {"uniform": "drawn from smallest to largest, all alike", "published": "as published, by WNID"}
+SIZES = {"uniform": "uniform at random", "published": "as published, by WNID"}
 
 
 def published() -> dict[str, int]:

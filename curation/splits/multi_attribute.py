@@ -71,8 +71,8 @@ def fitted(inputs: Inputs, p: MultiAttribute) -> MultiAttribute:
 
 KIND = Kind(
     name=MultiAttribute.KIND,
-    title="Generalised long tail, several attributes an image",
-    about="As glt where images have any number of attributes: one test has them as even as the images allow",
+    title="Generalised long tail, many attributes",
+    about="Images with any number of attributes each, from a table: one test has them as even as they come",
     settings=MultiAttribute,
     carve=carve,
     plan=plan,

@@ -24,7 +24,7 @@ NOT_IN_BASE = "not in the split that is trimmed"
 TAIL = "tail cut"
 STRADDLES = "near duplicate: of an image in another split"
 CUT_IN = {"all": "all splits", "train": "train alone"}
-LABELS = {"compact": "numbered anew, without gaps", "keep": "as in the split that is trimmed"}
+LABELS = {"compact": "renumbered", "keep": "as before"}
 
 
 @dataclass(frozen=True, kw_only=True)

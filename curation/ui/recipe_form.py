@@ -28,6 +28,7 @@ _SLIDERS = {
 _CARVING = {field.name for field in dataclasses.fields(Carving)}
 _SHARES = ("0.05", "0.1", "0.2", "10", "20", "50")
 _NONE = "none"
+_NEEDED = ("attributes", "base", "match", "file")
 _MOST = 2**53 - 1  # what a browser can count to
 # What an empty field means; "none" where nothing else is said.
 _EMPTY: dict[str | tuple[str, str], str] = {
@@ -37,7 +38,7 @@ _EMPTY: dict[str | tuple[str, str], str] = {
     "attributes": "as clustered",
     "class_size": "145 at most",
     "train": "the rest",
-    ("k-shot", "test"): "the rest, if below",
+    ("k-shot", "test"): "see where the rest goes",
     "size": "as the smallest class",
     "largest": "the largest there is",
     "smallest": "by the imbalance factor",
@@ -131,7 +132,8 @@ def _number(field: Any, annotation: str, usual: Any, empty: str, known: dict[str
     if field.name in _SLIDERS and usual is not None:
         most = max(cast(_SLIDERS[field.name]), cast(usual))
         step = 1 if whole else 0.05 if most <= 1 else 0.5 if most <= 20 else 1.0
-        return st.slider(min_value=least, max_value=most, value=cast(usual), step=cast(step), **known)
+        shown = None if whole else "%g"
+        return st.slider(min_value=least, max_value=most, value=cast(usual), step=cast(step), format=shown, **known)
     most = cast(min(field.metadata["most"] or _MOST, _MOST))
     value = None if usual is None else cast(usual)
     return st.number_input(min_value=least, max_value=most, value=value, placeholder=empty, **known)
@@ -198,6 +200,15 @@ def _list(field: Any, annotation: str, usual: Any, empty: str, known: dict[str, 
 def _text(number: float) -> str:
     """A number in all its digits."""
     return repr(int(number) if number == int(number) else float(number))
+
+
+def unfilled(kind: Kind, values: Mapping[str, Any]) -> str:
+    """What a recipe that is made from a table or a split still needs to be told; '' when it has one."""
+    fields = [f for f in dataclasses.fields(kind.settings) if f.metadata.get("reads") and f.name in _NEEDED]
+    if not kind.counted or not fields or any(values.get(f.name) for f in fields):
+        return ""
+    asked = " or ".join(f"*{f.metadata['label']}*" for f in fields)
+    return f"Fill in {asked} on the left: {fields[0].metadata['help'][0].lower()}{fields[0].metadata['help'][1:]}."
 
 
 def told(error: CurationError, kind: Kind) -> str:

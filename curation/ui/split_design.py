@@ -172,8 +172,10 @@ def _of_cells(workspace: Workspace, clusters: str, p: Parameters) -> tuple[Conte
 
 def _told(workspace: Workspace, kind: Kind, document: Mapping[str, Any] | None, error: CurationError) -> None:
     """Why a recipe cannot be made, and which classes are short of what."""
-    if isinstance(error, TooFew):
-        st.warning(recipe_form.told(error, kind))
+    if document is not None and (needed := recipe_form.unfilled(kind, document["parameters"])):
+        st.info(needed)
+    elif isinstance(error, TooFew):
+        st.warning("Some classes have too few images. Ask for fewer, or choose another answer to *A class too small*.")
         split_preview.shortfalls(error.plan.shortfalls)
     elif isinstance(error, Infeasible) and document:
         st.warning(recipe_form.told(error, kind) + ". Lower the images a cell, or choose what happens to such a class.")

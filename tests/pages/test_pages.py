@@ -251,9 +251,11 @@ def test_every_recipe_shows_what_it_would_contain(page, workspace, kind):
 def test_what_was_short_is_told_by_class(page, workspace):
     app = design(page, "k-shot")
     labelled(app.slider, "Training images a class").set_value(50).run()
-    assert "needs 50" in app.warning[0].value.replace("\\", "")
+    assert "too few" in app.warning[0].value
     assert labelled(app.button, "Save split").disabled
-    assert set(app.dataframe[0].value["split"]) == {"train"}
+    table = app.dataframe[0].value
+    assert set(table["split"]) == {"train"}
+    assert set(table["wanted"]) == {50}
 
 
 def test_numbers_that_are_none_are_told_and_cannot_be_saved(page, workspace):
@@ -263,6 +265,16 @@ def test_numbers_that_are_none_are_told_and_cannot_be_saved(page, workspace):
     assert labelled(app.button, "Save split").disabled
     labelled(app.text_input, "Weights of attributes").set_value("0, 0, 0").run()
     assert "sum to 0" in app.error[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize(("recipe", "field"), [("glt-multi", "Table of attributes"), ("match-histogram", "Or a file")])
+def test_what_a_recipe_is_made_from_is_asked_for(page, workspace, recipe, field):
+    app = design(page, kinds.RECIPES[recipe].title)
+    if recipe == "match-histogram":
+        labelled(app.selectbox, "Split to match").set_value("").run()
+    assert not app.error
+    assert field in app.info[0].value
+    assert labelled(app.button, "Save split").disabled
 
 
 def test_attributes_merged_anew_are_those_of_the_preview(page, workspace):
