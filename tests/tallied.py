@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from curation.exclusions import EXCLUSIONS
-from curation.splits.inputs import GROUPS, Inputs
+from curation.splits.inputs import GROUPS, Inputs, gather
 from curation.splits.result import Result
 
 
@@ -110,3 +110,8 @@ def any_inputs(draw: Any, *, grouped: bool = False) -> Inputs:
     sources = draw(st.lists(st.sampled_from(["train", "val", "test"]), min_size=1, max_size=4))
     excluded = draw(st.lists(st.integers(0, count - 1), unique=True, max_size=3))
     return made(sizes, sources=sources, groups=groups, excluded=excluded)
+
+
+def complete(workspace, kind, settings, **options):
+    """All tables that a recipe takes from a workspace."""
+    return kind.complete(workspace, settings, gather(workspace, **options))

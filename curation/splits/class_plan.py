@@ -15,7 +15,6 @@ from curation.errors import ArgumentError, CurationError
 from curation.splits.apportion import apportion
 from curation.splits.carving import Carving
 from curation.splits.counts import Counts
-from curation.splits.random_keys import random_keys
 from curation.splits.settings import Share
 
 SPLITS = ("train", "val", "test")
@@ -202,11 +201,6 @@ def told(shortfalls: Sequence[Shortfall]) -> str:
         f"{classes:,} classes have too few images: {'; '.join(lines)}{more}. Ask for fewer, or set policy=shrink or "
         "drop_class"
     )
-
-
-def random_order(count: int, seed: int, *what: object) -> np.ndarray:
-    """A permutation, int64 (count,), that depends on the seed and the words alone."""
-    return np.argsort(random_keys(count, seed, *what), kind="stable")
 
 
 # -- below: fitting --------------------------------------------------------------------------------------------------

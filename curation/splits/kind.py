@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -48,3 +48,7 @@ class Kind:
     tables: Callable[[Workspace, Any, Inputs], Mapping[str, pa.Table]] = _nothing
     fitted: Callable[[Inputs, Any], Any] = _as_it_is
     suggest: Callable[[Counts, Any], Any] | None = None
+
+    def complete(self, workspace: Workspace, settings: Any, inputs: Inputs) -> Inputs:
+        """The inputs with the other tables that recipes of this kind take."""
+        return replace(inputs, **self.tables(workspace, settings, inputs))

@@ -11,10 +11,11 @@ import numpy as np
 from curation.errors import ArgumentError
 from curation.splits import class_draw, profiles
 from curation.splits.carving import POLICIES, Carving
-from curation.splits.class_plan import ClassPlan, Counts, allot, label_order, random_order, room
+from curation.splits.class_plan import ClassPlan, Counts, allot, label_order, room
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.pool import Pool
+from curation.splits.random_keys import permutation
 from curation.splits.result import Result
 from curation.splits.settings import MOST, option
 
@@ -147,7 +148,7 @@ def _train(p: LongTailed, has: np.ndarray, _order: np.ndarray) -> np.ndarray:
     if p.profile == "natural" or p.sizes_by == "label":
         return ranked
     if p.sizes_by == "random":
-        return ranked[random_order(len(has), p.seed, "sizes")]
+        return ranked[permutation(len(has), p.seed, "sizes")]
     found = np.empty_like(ranked)
     found[np.argsort(-has, kind="stable")] = -np.sort(-ranked)
     return found

@@ -23,7 +23,6 @@ from curation.splits import chosen, class_names, inputs
 from curation.splits.digests import digest
 from curation.splits.documents import FOLDER, is_file
 from curation.splits.inputs import IMAGE_COLUMNS, Inputs
-from curation.splits.kind import Kind
 from curation.splits.kinds import kind_of
 from curation.splits.result import Result
 from curation.splits.settings import Settings
@@ -88,9 +87,9 @@ def make(
     typed = class_names.named(workspace, kind.settings.from_dict(given))
     position = workspace.ledger.position() if until is None else until
     of_clusters = choose_clusters(workspace, clusters) if kind.clustered else None
-    tables = inputs.gather(workspace, clusters=of_clusters, until=position, duplicates=duplicates)
-    told = _told(asked, typed, parameters or {}, tables)
-    tables = replace(tables, **(told or kind.tables(workspace, typed, tables)))
+    found = inputs.gather(workspace, clusters=of_clusters, until=position, duplicates=duplicates)
+    told = _told(asked, typed, parameters or {}, found)
+    tables = replace(found, **told) if told else kind.complete(workspace, typed, found)
     if fit:
         typed = kind.fitted(tables, typed)
     document = {
@@ -119,20 +118,6 @@ def make(
         "other_inputs": [n for n, d in asked.get("inputs", {}).items() if document["inputs"].get(n) != d],
         "set_aside": 0,
     }
-
-
-def gather(
-    workspace: Workspace,
-    kind: Kind,
-    settings: Any,
-    *,
-    clusters: str | None = None,
-    until: int | None = None,
-    duplicates: str = "decided",
-) -> Inputs:
-    """All tables that a recipe of this kind takes, from a workspace; see `inputs.gather`."""
-    found = inputs.gather(workspace, clusters=clusters, until=until, duplicates=duplicates)
-    return replace(found, **kind.tables(workspace, settings, found))
 
 
 def listing(workspace: Workspace) -> list[dict[str, Any]]:

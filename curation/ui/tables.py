@@ -206,7 +206,7 @@ def _by_class(
 ) -> ByClass:
     found = split_inputs.gather(_workspace, duplicates=duplicates)
     if _kind is not None:
-        found = dataclasses.replace(found, **_kind.tables(_workspace, _settings, found))
+        found = _kind.complete(_workspace, _settings, found)
     images = pool.gather(found)
     pairs = locate(pairs_of(_workspace, found), images) if exclusions.pairs_path(_workspace).is_file() else None
     return ByClass(Counts.of(images, found), len(found.excluded), pairs)

@@ -31,7 +31,7 @@ def workspace(tmp_path_factory):
 
 def carve(workspace, kind, *, duplicates="ignore", **parameters):
     p = kind.settings.from_dict(parameters)
-    inputs = recipes.gather(workspace, kind, p, duplicates=duplicates)
+    inputs = tallied.complete(workspace, kind, p, duplicates=duplicates)
     found = kind.carve(inputs, p)
     tallied.check(inputs, found)
     return inputs, found
@@ -111,7 +111,7 @@ def test_near_duplicates_are_on_one_side_and_go_by_their_best_image(workspace):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_order_of_rows_does_not_matter(workspace, kind):
     p = kind.settings(train=10)
-    inputs = recipes.gather(workspace, kind, p, duplicates="together")
+    inputs = tallied.complete(workspace, kind, p, duplicates="together")
     mixed = tallied.shuffled(inputs, 3)
     assert tallied.same(kind.carve(mixed, p), kind.carve(inputs, p))
     assert kind.tables(workspace, p, mixed)["scores"].equals(inputs.scores)
@@ -121,7 +121,7 @@ def test_the_order_of_rows_does_not_matter(workspace, kind):
 def test_excluded_images_are_neither_centres_nor_chosen(workspace, tmp_path):
     """What is excluded is not counted to the class centre: scores are those of a workspace without it."""
     p = Hard(train=5, val=None, test=None)
-    inputs = recipes.gather(workspace, HARD, p)
+    inputs = tallied.complete(workspace, HARD, p)
     out = inputs.excluded["image_id"].to_pylist()
     assert out
     assert not set(out) & set(inputs.scores["image_id"].to_pylist())
@@ -151,7 +151,7 @@ def test_a_split_that_is_stored_is_made_again(workspace):
 
 def test_scores_of_other_parameters_are_told(workspace):
     p = Diverse(train=5)
-    inputs = recipes.gather(workspace, DIVERSE, p)
+    inputs = tallied.complete(workspace, DIVERSE, p)
     with pytest.raises(CurationError, match=r"\d+ of 60 images have no score.*make the split again"):
         DIVERSE.carve(inputs, p.replace(seed=1))
     with pytest.raises(ArgumentError, match="recipe 'diverse' has 0 scores"):
@@ -160,15 +160,15 @@ def test_scores_of_other_parameters_are_told(workspace):
 
 def test_which_features(workspace, tmp_path):
     with pytest.raises(ArgumentError, match=r"there are no features 'g': the workspace has 1 \(f\)"):
-        recipes.gather(workspace, HARD, Hard(features="g"))
+        tallied.complete(workspace, HARD, Hard(features="g"))
     bare = paired.build(tmp_path / "w", 4)
     with pytest.raises(ArgumentError, match=r"which features to use: the workspace has 0 \(run `extract` first\)"):
-        recipes.gather(bare, HARD, Hard())
+        tallied.complete(bare, HARD, Hard())
     arrays.write_features(bare, "a", np.ones((4, 2), np.float32))
     arrays.write_features(bare, "b", np.ones((4, 2), np.float32))
     with pytest.raises(ArgumentError, match=r"the workspace has 2 \(a, b\)"):
-        recipes.gather(bare, HARD, Hard())
-    assert len(recipes.gather(bare, HARD, Hard(features="b")).scores) == 4
+        tallied.complete(bare, HARD, Hard())
+    assert len(tallied.complete(bare, HARD, Hard(features="b")).scores) == 4
 
 
 def test_features_that_are_corrupted(tmp_path):
@@ -176,7 +176,7 @@ def test_features_that_are_corrupted(tmp_path):
     arrays.write_features(workspace, "f", np.ones((8, 2), np.float32))
     np.save(workspace.path / "features" / "f" / "00000.npy", np.zeros((8, 2), np.float32))
     with pytest.raises(CurationError, match="is corrupted"):
-        recipes.gather(workspace, HARD, Hard())
+        tallied.complete(workspace, HARD, Hard())
 
 
 @pytest.mark.parametrize(

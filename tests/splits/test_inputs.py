@@ -8,7 +8,6 @@ import tallied
 from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.splits import inputs as split_inputs
-from curation.splits import recipes
 from curation.splits.class_draw import TO_SPARE
 from curation.splits.even import BALANCED, K_SHOT, STRATIFIED
 from curation.splits.inputs import GROUPS, IMAGE_COLUMNS, check, gather, read, stored
@@ -77,7 +76,7 @@ def test_a_split_of_a_workspace_keeps_duplicates_together_and_leaks_out(workspac
     paired.say(workspace, "pair", "8-16", "duplicate")  # two classes
     for seed in range(4):
         p = kind.settings(seed=seed, policy="shrink")
-        inputs = recipes.gather(workspace, kind, p, duplicates="together")
+        inputs = tallied.complete(workspace, kind, p, duplicates="together")
         found = kind.carve(inputs, p)
         tallied.check(inputs, found)
         told = tallied.reasons(found)
