@@ -220,7 +220,8 @@ def _recipe(document: Mapping[str, Any] | None) -> None:
     if dropped is not None:
         try:
             read = documents.checked(json.loads(dropped.getvalue()), dropped.name)
-            st.button(f"Use {frame.plain(dropped.name)}", type="primary", on_click=begin, args=(read,))
+            name = recipes.revision_of(read["name"])[0] if isinstance(read.get("name"), str) else None
+            st.button(f"Use {frame.plain(dropped.name)}", type="primary", on_click=begin, args=(read, name))
         except (ValueError, RecursionError) as error:
             st.error(frame.plain(f"{dropped.name} is no JSON file: {frame.shorten(str(error), 200)}"))
         except CurationError as error:

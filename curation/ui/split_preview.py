@@ -157,7 +157,7 @@ def draw(contents: Contents, *, leaks: float | None, key: str, made: bool = Fals
 def _warn(contents: Contents) -> None:
     if contents.dropped:
         told = frame.shorten(", ".join(contents.dropped), 160)
-        st.warning(frame.plain(f"{_classes(len(contents.dropped))} left out, too small for their splits: {told}"))
+        st.caption(frame.plain(f"{_classes(len(contents.dropped))} left out as too small: {told}"))
     empty = [split for split in contents.splits if split != "test_lt" and not contents.of(split).sum()]
     if empty:
         st.warning(f"Nothing is left for {frame.plain(' and '.join(empty))}: ask for less elsewhere.")
