@@ -1,5 +1,6 @@
 """The documentation names what there is."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from typer.main import get_command
 
 from curation.cli import app
 from curation.formats.registry import FORMATS
+from curation.splits import documents
 from curation.splits.inputs import DUPLICATES
 from curation.splits.kinds import RECIPES
 from curation.splits.presets import PRESETS
@@ -38,3 +40,9 @@ def test_commands_and_links_exist(page):
         assert (page.parent / target).exists(), target
     for script in re.findall(r"python -m (benchmarks\.[a-z_]+)", text):
         assert (REPOSITORY / script.replace(".", "/")).with_suffix(".py").is_file(), script
+
+
+def test_the_recipe_that_is_shown_is_one():
+    text = (REPOSITORY / "docs" / "splits.md").read_text()
+    shown = re.search(r"```json\n(.*?)```", text, re.S)
+    assert documents.checked(json.loads(shown[1]), "splits.md")["parameters"]["seed"] == 7
