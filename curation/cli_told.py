@@ -48,7 +48,8 @@ def exported(found: dict[str, Any]) -> dict[str, Any]:
         return found
     keys = [key for key in _EXPORTS if any(key in each for each in found["exports"])]
     told = {"exports": [{key: each.get(key) for key in keys} for each in found["exports"]]}
-    return told | {"set_aside": found["set_aside"]}
+    refused = [{"split": each["split"], **row} for each in found["exports"] for row in each.get("refused", ())]
+    return told | ({"refused": refused} if refused else {}) | {"set_aside": found["set_aside"]}
 
 
 def converted(found: dict[str, Any]) -> dict[str, Any]:

@@ -60,10 +60,13 @@ for name in splits:
     if late := split_view.ruled_out_since(workspace, tables.split(workspace, name)):
         st.warning(f"{late:,} images of {frame.plain(name)} were ruled out since it was saved: save it again first.")
 exports = [job for job in jobs.listing(workspace, limit=20) if job.kind == "export" and job.state == "done"]
+told = []
 for made in exports[0].result.get("exports", [exports[0].result]) if exports else ():
     for entry in made.get("refused", ()):
         title = registry.FORMATS[entry["format"]].title if entry["format"] in registry.FORMATS else entry["format"]
-        st.warning(frame.plain(f"{title} was not written for {made['split']}: {entry['reason']}"))
+        told.append(f"- {frame.plain(made['split'])} as {frame.plain(title)}: {frame.plain(entry['reason'])}")
+if told:
+    st.warning("\n".join(["Not written, since the format cannot hold it:", *told]))
 checks = [job for job in jobs.listing(workspace, limit=100) if job.kind == "verify"]
 manifests = sorted(workspace.path.glob("exports/[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime)
 if not manifests:

@@ -212,3 +212,12 @@ def test_a_format_that_cannot_hold_a_split_does_not_keep_the_others_from_it(work
     code, said = run("export", work, "one", "--format", "glt-json", "--out", tmp_path / "other")
     assert (code, "not 'test'" in said["error"]) == (2, True)
     assert not (tmp_path / "other").exists()
+
+
+def test_what_was_refused_of_several_splits_is_told(work, run, tmp_path, capsys):
+    run("split", work, "--name", "one", "--recipe", "stratified")
+    run("split", work, "--name", "two", "--recipe", "stratified", "--seed", 1)
+    formats = ["--format", "csv", "--format", "glt-json"]
+    assert main(["export", str(work), "one", "two", *formats, "--out", str(tmp_path / "out")]) == 3
+    said = capsys.readouterr().out
+    assert said.count("not 'test'") == 2
