@@ -132,30 +132,20 @@ def _scores(pool: Pool, inputs: Inputs) -> np.ndarray:
     return found
 
 
-DIVERSE = Kind(
-    name="diverse",
-    title="Diverse",
-    about="Images of each class that lie far from each other: greedy k-centre on features",
-    settings=Diverse,
-    carve=carve,
-    plan=plan,
-    tables=tables,
-)
-HARD = Kind(
-    name="hard",
-    title="Hard",
-    about="Images of each class that are farthest from its centre",
-    settings=Hard,
-    carve=carve,
-    plan=plan,
-    tables=tables,
-)
-TYPICAL = Kind(
-    name="typical",
-    title="Typical",
-    about="Images of each class that are nearest to its centre",
-    settings=Typical,
-    carve=carve,
-    plan=plan,
-    tables=tables,
+_ABOUT = {
+    Diverse: "Images of each class that lie far from each other: greedy k-centre on features",
+    Hard: "Images of each class that are farthest from its centre",
+    Typical: "Images of each class that are nearest to its centre",
+}
+DIVERSE, HARD, TYPICAL = (
+    Kind(
+        name=settings.KIND,
+        title=settings.KIND.capitalize(),
+        about=about,
+        settings=settings,
+        carve=carve,
+        plan=plan,
+        tables=tables,
+    )
+    for settings, about in _ABOUT.items()
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -12,9 +13,7 @@ from curation.splits import class_draw
 from curation.splits.apportion import apportion
 from curation.splits.carving import Carving
 from curation.splits.class_plan import ClassPlan, Counts, allot, share
-from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
-from curation.splits.result import Result
 from curation.splits.settings import MOST, Share, check_share, option
 
 ROUNDINGS = {"total": "to exact totals", "class": "class by class"}
@@ -159,24 +158,12 @@ def _is_share(value: Share) -> bool:
     return isinstance(value, int | float) and 0 < value < 1
 
 
-def _carve_stratified(inputs: Inputs, p: Stratified) -> Result:
-    return class_draw.carve(inputs, p, plan=plan_stratified)
-
-
-def _carve_balanced(inputs: Inputs, p: Balanced) -> Result:
-    return class_draw.carve(inputs, p, plan=plan_balanced)
-
-
-def _carve_k_shot(inputs: Inputs, p: KShot) -> Result:
-    return class_draw.carve(inputs, p, plan=plan_k_shot)
-
-
 STRATIFIED = Kind(
     name="stratified",
     title="Stratified",
     about="Train, val and test with every class in its proportion",
     settings=Stratified,
-    carve=_carve_stratified,
+    carve=partial(class_draw.carve, plan=plan_stratified),
     plan=plan_stratified,
 )
 BALANCED = Kind(
@@ -184,7 +171,7 @@ BALANCED = Kind(
     title="Balanced",
     about="The same number of images of every class",
     settings=Balanced,
-    carve=_carve_balanced,
+    carve=partial(class_draw.carve, plan=plan_balanced),
     plan=plan_balanced,
 )
 K_SHOT = Kind(
@@ -192,6 +179,6 @@ K_SHOT = Kind(
     title="k-shot",
     about="A few training images of every class, the rest to test",
     settings=KShot,
-    carve=_carve_k_shot,
+    carve=partial(class_draw.carve, plan=plan_k_shot),
     plan=plan_k_shot,
 )

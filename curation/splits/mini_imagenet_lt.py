@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -23,7 +24,6 @@ from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
 from curation.splits.pool import gather
 from curation.splits.random_keys import random_keys
-from curation.splits.result import Result
 from curation.splits.settings import MOST, option
 
 # Label 0, 1, … of the published files: WNID of the image names, and training images (cls_label.json).
@@ -103,11 +103,6 @@ def plan(counts: Counts, p: MiniImageNetLT) -> ClassPlan:
     return allot(counts, p, sizes=sizes)
 
 
-def carve(inputs: Inputs, p: MiniImageNetLT) -> Result:
-    """Carve a split of the manner of mini-ImageNet-LT; see `class_draw.carve`."""
-    return class_draw.carve(inputs, p, plan=plan)
-
-
 def fitted(inputs: Inputs, p: MiniImageNetLT) -> MiniImageNetLT:
     """Train sizes up to what the smallest class has after val and test."""
     pool = gather(inputs)
@@ -130,7 +125,7 @@ KIND = Kind(
     title="mini-ImageNet-LT",
     about="A tenth of each class for val and test each, and train sizes drawn between two numbers, or as published",
     settings=MiniImageNetLT,
-    carve=carve,
+    carve=partial(class_draw.carve, plan=plan),
     plan=plan,
     fitted=fitted,
 )

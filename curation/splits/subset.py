@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,6 @@ from curation.splits.carving import ORDERS, Carving
 from curation.splits.class_plan import ClassPlan, Counts, allot
 from curation.splits.inputs import Inputs
 from curation.splits.kind import Kind
-from curation.splits.result import Result
 from curation.splits.settings import MOST, Share, option
 from curation.workspace import Workspace
 
@@ -97,11 +97,6 @@ def plan(counts: Counts, p: Subset) -> ClassPlan:
     return allot(counts, p, train=lambda room, _order: np.minimum(room, most))
 
 
-def carve(inputs: Inputs, p: Subset) -> Result:
-    """Take the subset; see `class_draw.carve`."""
-    return class_draw.carve(inputs, p, plan=plan)
-
-
 def tables(workspace: Workspace, p: Subset, inputs: Inputs) -> Mapping[str, pa.Table]:
     """`class_metadata` (ABOUT, a row for each class in byte order), where a file tells it.
 
@@ -132,7 +127,7 @@ KIND = Kind(
     title="Subset of classes",
     about="All images of a list of classes, such as ImageNet-100, with the val set that they were published with",
     settings=Subset,
-    carve=carve,
+    carve=partial(class_draw.carve, plan=plan),
     plan=plan,
     tables=tables,
 )
