@@ -164,10 +164,10 @@ def _of_cells(workspace: Workspace, clusters: str, p: Parameters) -> tuple[Conte
     contents = split_preview.of_cells(names, counts, planned, out)
     if pairs is None:
         return contents, None
-    label = np.full(len(names) + 1, -1, np.int64)  # the last for images of no class
+    label = np.full(len(names), -1, np.int64)
     label[planned.order] = np.arange(len(planned.order))
     sizes = contents.counts.sum(2), contents.source.sum(1)
-    return contents, float(straddling(label[pairs[0]], label[pairs[1]], pairs[2], *sizes).sum())
+    return contents, float(straddling(label[pairs.cls], label[pairs.other_cls], pairs.probability, *sizes).sum())
 
 
 def _told(workspace: Workspace, kind: Kind, document: Mapping[str, Any] | None, error: CurationError) -> None:

@@ -29,7 +29,6 @@ def show(workspace: Workspace, name: str) -> None:
         st.warning(f"{frame.plain(name)} was saved by an earlier version: save it again.")
         return
     table = tables.split(workspace, name)
-    report = files.read_json(folder / "report.json")
     if late := ruled_out_since(workspace, table):
         are = "image in it was" if late == 1 else "images in it were"
         st.warning(f"{late:,} {are} ruled out since this split was saved: save it again to leave them out.")
@@ -42,7 +41,7 @@ def show(workspace: Workspace, name: str) -> None:
         contents = tables.contents(workspace, name)
         split_preview.draw(contents, leaks=tables.leaks(workspace, name), key="saved", made=True)
     elif view == "classes":
-        _classes(workspace, name, table, report["classes"])
+        _classes(workspace, name, table, files.read_json(folder / "report.json")["classes"])
     elif view == "left out":
         _left_out(workspace, tables.left_out(workspace, name))
     elif view == "compare":

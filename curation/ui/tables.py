@@ -14,7 +14,7 @@ import streamlit as st
 
 from curation import derived, exclusions, files, references
 from curation.duplicates import found
-from curation.splits import glt_kind, pool, recipes
+from curation.splits import documents, glt_kind, pool, recipes
 from curation.splits import inputs as split_inputs
 from curation.splits.class_plan import Counts
 from curation.splits.compare import Comparison, compare
@@ -191,12 +191,12 @@ def by_class(workspace: Workspace, kind: Kind, settings: Any, duplicates: str) -
     made = f"{workspace.version()} {standing(workspace)} {workspace.ledger.position()} {duplicates}"
     if not kind.counted:
         return _by_class(workspace, None, None, workspace.key, made, duplicates)
-    reads = [f.name for f in dataclasses.fields(settings) if f.metadata.get("reads")]
-    told = {name: getattr(settings, name) for name in reads}
+    told = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.metadata.get("reads")}
     # A file that changed, or a split of that name that was saved anew, is another table.
-    stamps = [files.stamp(Path(text)) for text in told.values() if isinstance(text, str) and text]
-    stamps += [files.stamp(workspace.path / "splits" / str(text) / "split.parquet") for text in told.values()]
-    told |= {"": stamps}
+    named = [value for value in told.values() if isinstance(value, str)]
+    paths = [workspace.path / "splits" / name / "split.parquet" for name in named if name in workspace.split_names()]
+    paths += [Path(text) for text in named if documents.is_file(text)]
+    told |= {"": [files.stamp(path) for path in paths]}
     return _by_class(workspace, kind, settings, workspace.key, f"{made} {kind.name} {told}", duplicates)
 
 
@@ -208,8 +208,13 @@ def _by_class(
     if _kind is not None:
         found = _kind.complete(_workspace, _settings, found)
     images = pool.gather(found)
-    pairs = locate(pairs_of(_workspace, found), images) if exclusions.pairs_path(_workspace).is_file() else None
-    return ByClass(Counts.of(images, found), len(found.excluded), pairs)
+    return ByClass(Counts.of(images, found), len(found.excluded), _may_leak(_workspace, found, images))
+
+
+def _may_leak(workspace: Workspace, inputs: split_inputs.Inputs, images: pool.Pool) -> Located | None:
+    """Pairs of a pool's images that may leak; None when no search was made."""
+    searched = exclusions.pairs_path(workspace).is_file()
+    return locate(pairs_of(workspace, inputs), images) if searched else None
 
 
 def legacy_contents(workspace: Workspace, clusters_name: str, parameters: Parameters) -> Contents:
@@ -228,12 +233,12 @@ def _legacy_contents(_workspace: Workspace, _parameters: Parameters, key: str, n
 
 class ByCell(NamedTuple):
     """What a generalised long-tail split can be carved from: class names in byte order, images (classes, attributes),
-    how many are out, and pairs that may leak (class rows and probability)."""
+    how many are out, and pairs that may leak."""
 
     names: list[str]
     counts: np.ndarray
     out: int
-    pairs: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+    pairs: Located | None
 
 
 def by_cell(workspace: Workspace, clusters_name: str, attributes: int | None = None) -> ByCell:
@@ -244,33 +249,12 @@ def by_cell(workspace: Workspace, clusters_name: str, attributes: int | None = N
     """
     base = files.stamp(workspace.path / "clusters" / f"{clusters_name}.parquet")
     made = f"{base} {standing(workspace)} {workspace.ledger.position()}"
-    found = _by_cell(workspace, workspace.key, clusters_name, made)
-    return found if attributes is None else _merged(workspace, found, workspace.key, clusters_name, made, attributes)
+    return _by_cell(workspace, workspace.key, clusters_name, attributes, made)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _merged(_workspace: Workspace, _found: ByCell, key: str, name: str, made: str, attributes: int) -> ByCell:
-    images = pool.gather(split_inputs.gather(_workspace, clusters=name), attributes=attributes)
-    return _found._replace(counts=images.counts())
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _by_cell(_workspace: Workspace, key: str, name: str, made: str) -> ByCell:
+def _by_cell(_workspace: Workspace, key: str, name: str, attributes: int | None, made: str) -> ByCell:
     found = split_inputs.gather(_workspace, clusters=name)
-    table = found.clusters
-    kept = ~np.isin(table["image_id"].to_numpy(), found.excluded["image_id"].to_numpy())
-    words = table["class_name"].unify_dictionaries().combine_chunks()
-    codes, names = words.indices.to_numpy(), words.dictionary.to_pylist()
-    attribute = table["attribute"].to_numpy().astype(np.int64)
-    width = int(attribute.max(initial=0)) + 1
-    counts = np.bincount(codes[kept] * width + attribute[kept], minlength=len(names) * width).reshape(-1, width)
-    order = [i for i in sorted(range(len(names)), key=lambda i: names[i].encode()) if counts[i].sum()]
-    pairs = None
-    if exclusions.pairs_path(_workspace).is_file():
-        row = np.full(len(names), -1, np.int64)
-        row[order] = np.arange(len(order))
-        of = np.full(len(found.images), -1, np.int64)
-        of[table["image_id"].to_numpy()[kept]] = row[codes[kept]]
-        candidates = pairs_of(_workspace, found)
-        pairs = of[candidates.image_a], of[candidates.image_b], candidates.probability
-    return ByCell([names[i] for i in order], counts[order], len(found.excluded), pairs)
+    images = pool.gather(found, attributes=attributes)
+    pairs = _may_leak(_workspace, found, images)
+    return ByCell(images.names, images.counts(), len(found.excluded), pairs)

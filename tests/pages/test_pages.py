@@ -277,6 +277,17 @@ def test_what_a_recipe_is_made_from_is_asked_for(page, workspace, recipe, field)
     assert labelled(app.button, "Save split").disabled
 
 
+def test_a_table_of_attributes_is_read_from_its_file_and_read_again_when_it_changes(page, workspace, tmp_path):
+    table, paths = tmp_path / "attributes.csv", workspace.images(["path"])["path"].to_pylist()
+    table.write_text("\n".join(["path,attribute", *(f"{path},{i % 3}" for i, path in enumerate(paths))]))
+    app = design(page, kinds.RECIPES["glt-multi"].title)
+    labelled(app.text_input, "Table of attributes").set_value(str(table)).run()
+    assert not app.exception
+    assert "In splits" in {metric.label for metric in app.metric}
+    table.write_text("path,attribute\nnowhere.jpg,1\n")
+    assert "nowhere.jpg" in app.run().error[0].value.replace("\\", "")
+
+
 def test_attributes_merged_anew_are_those_of_the_preview(page, workspace):
     app = design(page)
     labelled(app.number_input, "Attributes").set_value(1).run()
