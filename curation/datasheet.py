@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ class Datasheet:
 
     def pictures(self) -> dict[str, str]:
         """SVG text by file name: images by class and by attribute of every split, aligned by label."""
+        return self._drawn
+
+    @cached_property
+    def _drawn(self) -> dict[str, str]:
         splits = {name: found for name, found in self.facts["splits"].items() if found["images"]}
         if not splits:
             return {}

@@ -59,7 +59,8 @@ for name in splits:
         st.info(f"{frame.plain(name)} has a later revision: {frame.plain(later)}.")
     if late := split_view.ruled_out_since(workspace, tables.split(workspace, name)):
         st.warning(f"{late:,} images of {frame.plain(name)} were ruled out since it was saved: save it again first.")
-exports = [job for job in jobs.listing(workspace, limit=20) if job.kind == "export" and job.state == "done"]
+latest = jobs.listing(workspace, limit=100)
+exports = [job for job in latest[:20] if job.kind == "export" and job.state == "done"]
 told = []
 for made in exports[0].result.get("exports", [exports[0].result]) if exports else ():
     for entry in made.get("refused", ()):
@@ -67,7 +68,7 @@ for made in exports[0].result.get("exports", [exports[0].result]) if exports els
         told.append(f"- {frame.plain(made['split'])} as {frame.plain(title)}: {frame.plain(entry['reason'])}")
 if told:
     st.warning("\n".join(["Not written, since the format cannot hold it:", *told]))
-checks = [job for job in jobs.listing(workspace, limit=100) if job.kind == "verify"]
+checks = [job for job in latest if job.kind == "verify"]
 manifests = sorted(workspace.path.glob("exports/[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime)
 if not manifests:
     st.text("An export shows here with its files, their sizes and hashes. Every export has a manifest and a ZIP.")

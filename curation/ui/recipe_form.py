@@ -202,6 +202,11 @@ def _text(number: float) -> str:
     return repr(int(number) if number == int(number) else float(number))
 
 
+def labels(kind: Kind) -> dict[str, str]:
+    """What a page calls the parameters of a kind, by name."""
+    return {f.name: f.metadata["label"] for f in dataclasses.fields(kind.settings) if f.metadata.get("label")}
+
+
 def unfilled(kind: Kind, values: Mapping[str, Any]) -> str:
     """What a recipe that is made from a table or a split still needs to be told; '' when it has one."""
     fields = [f for f in dataclasses.fields(kind.settings) if f.metadata.get("reads") and f.name in _NEEDED]
@@ -214,10 +219,10 @@ def unfilled(kind: Kind, values: Mapping[str, Any]) -> str:
 def told(error: CurationError, kind: Kind) -> str:
     """An error in a page's words: parameters by their labels."""
     text = str(error).splitlines()[0]
-    labels = {f.name: f.metadata["label"] for f in dataclasses.fields(kind.settings) if f.metadata.get("label")}
-    too_small = repr(labels.get("policy", "policy"))
+    called = labels(kind)
+    too_small = repr(called.get("policy", "policy"))
     text = re.sub(r"\bset policy=[^.;]*", f"choose another answer to {too_small}", text)
-    for name, label in labels.items():
+    for name, label in called.items():
         text = re.sub(rf"\bset {name}(=[A-Z]+)?\b", f"fill in {label!r}", text)
         text = re.sub(rf"(^|: |; ){name} (?=(is|are|has|lists|names) )", rf"\g<1>{label!r} ", text)
     return frame.plain(frame.shorten(text, 600))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -12,8 +11,7 @@ import streamlit as st
 
 from curation.splits import kinds, recipes
 from curation.splits.compare import LEFT_OUT, Comparison
-from curation.splits.kind import Kind
-from curation.ui import charts, frame, split_charts, tables
+from curation.ui import charts, frame, recipe_form, split_charts, tables
 from curation.ui.components.gallery import gallery
 from curation.workspace import Workspace
 
@@ -68,7 +66,7 @@ def show(workspace: Workspace, name: str) -> None:
 def _asked(found: Comparison) -> None:
     """What was asked for otherwise; of recipes of different kinds, what they are."""
     same = "kind" not in found.recipe
-    labels = {key: label for kind in kinds.RECIPES.values() for key, label in _labels(kind)}
+    labels = {key: label for kind in kinds.RECIPES.values() for key, label in recipe_form.labels(kind).items()}
     differ = {_WORDS.get(key, key): pair for key, pair in found.recipe.items()}
     differ |= {labels.get(key, key): pair for key, pair in found.parameters.items()} if same else {}
     if differ:
@@ -78,10 +76,6 @@ def _asked(found: Comparison) -> None:
         st.caption("Made by the same recipe")
     if inputs := [_WORDS.get(name, name) for name in found.inputs if name in _WORDS]:
         st.caption(f"Inputs that differ: {frame.plain(', '.join(inputs))}")
-
-
-def _labels(kind: Kind) -> list[tuple[str, str]]:
-    return [(f.name, f.metadata["label"]) for f in dataclasses.fields(kind.settings) if f.metadata.get("label")]
 
 
 def _pair(found: Comparison, pair: tuple[Any, Any]) -> dict[str, str]:

@@ -95,8 +95,13 @@ def _asked(workspace: Workspace, kind: Kind, begun: Mapping[str, Any]) -> dict[s
         clusters = found[0] if len(found) == 1 else st.selectbox("Clustering", found, key="split_clusters")
     told = begun["parameters"] if begun["kind"] == kind.name else {}
 
+    fits: dict[str, dict[str, Any]] = {}  # every field asks, and the answer changes with two of them alone
+
     def start(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {**_fit(workspace, kind, clusters, values), **told}
+        known = {key: values[key] for key in ("attributes", "inter") if key in values}
+        if (asked := json.dumps(known)) not in fits:
+            fits[asked] = _fit(workspace, kind, clusters, known)
+        return fits[asked] | told
 
     values, problem = recipe_form.form(workspace, kind, start, scope)
     hidden = {key: value for key, value in told.items() if key not in values and key != "fit"}
@@ -124,11 +129,11 @@ def _fit(workspace: Workspace, kind: Kind, clusters: str | None, values: Mapping
     if kind.suggest is None:
         return {}
     try:
-        settings = kind.settings.from_dict({k: v for k, v in values.items() if k in ("attributes", "inter")})
+        settings = kind.settings.from_dict(values)
         found = kind.suggest(tables.by_class(workspace, kind, settings, "decided").counts, settings)
     except CurationError:  # the preview says what is missing
         return {}
-    return {key: value for key, value in found.changed().items() if key not in values}
+    return found.changed()
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -152,9 +152,9 @@ def _left_out(workspace: Workspace, table: pa.Table) -> None:
     )
     chosen = np.flatnonzero(np.array(kinds) == kind)
     mine = np.flatnonzero(np.isin(words.indices.to_numpy(), chosen))
-    why = f" · {reasons[chosen[0]]}" if len(chosen) == 1 else ""
+    why = reasons[chosen[0]] if len(chosen) == 1 else ""
     first = f"the first {MOST_SHOWN} of {len(mine):,}" if len(mine) > MOST_SHOWN else ""
-    if told := " · ".join(part for part in (first, why.removeprefix(" · ")) if part):
+    if told := " · ".join(part for part in (first, why) if part):
         st.caption(frame.plain(told))
     shown = mine[:MOST_SHOWN]
     gallery(
