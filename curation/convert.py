@@ -98,13 +98,12 @@ def convert(
             written = [_only(part, written, Path(target).name)]
         _put(part, folder, overwrite)
         gone = missing(kind, folder / name) if kind.pictures else []
-    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(found.table["split"]).to_pylist()}
     return {
         "from": reader.name,
         "to": kind.name,
         "out": str(folder),
         "images": len(found.table),
-        "splits": {split: counts.get(split, 0) for split in found.splits},
+        "splits": found.counts(),
         "files": [path.as_posix() for path in written],
         "lost": lost,
         "lacks": lacks,

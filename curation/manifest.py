@@ -84,10 +84,7 @@ def numbers(images: pa.Table) -> pa.Array:
     keys = {"split": splits.cast(pa.string()).fill_null(""), "path": images["path"], "root": images["root"]}
     keys["root"] = keys["root"].cast(pa.string())
     order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys]).to_numpy()
-    column = keys["split"].dictionary_encode()
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-    codes = column.indices.to_numpy()[order]
+    codes = _one(keys["split"].dictionary_encode()).indices.to_numpy()[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1)) if len(codes) else np.zeros(0, np.int64)
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order))) + 1
@@ -167,7 +164,8 @@ def write_format(
 def missing(kind: Format, folder: Path) -> list[str]:
     """Paths of pictures that were gone when `folder` was written in a format with pictures."""
     if kind.name == "folder":
-        gone, index = set(image_folder.missing(folder)), comma_separated.read_table(folder / image_folder.INDEX)
+        index = comma_separated.read_table(folder / image_folder.INDEX)
+        gone = set(image_folder.missing(folder, index))
         pairs = zip(index["path"].to_pylist(), index["file"].to_pylist(), strict=True)
         return [path for path, file in pairs if file in gone]
     return (folder / MISSING).read_text(encoding="utf-8").splitlines() if (folder / MISSING).is_file() else []

@@ -75,6 +75,11 @@ class AnnotationSet:
         """The rows of one split, in order."""
         return self.table.filter(pc.equal(self.table["split"], split))
 
+    def counts(self) -> dict[str, int]:
+        """Images of every split, in order."""
+        found = {entry["values"]: entry["counts"] for entry in pc.value_counts(self.table["split"]).to_pylist()}
+        return {split: found.get(split, 0) for split in self.splits}
+
     def blocks(self, split: str, *, rows: int = 65_536) -> Iterator[pa.Table]:
         """The rows of one split in blocks, so that a writer needs little memory."""
         part = self.of(split)
@@ -146,10 +151,14 @@ def names_of(labels: Any, classes: Sequence[str]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(list(classes), pa.string()))
 
 
+def known_of(classes: Sequence[str], about: pa.Table | None, name: str) -> list[Any]:
+    """What a column of ABOUT says of every label; None where nothing is known."""
+    return about[name].to_pylist() if about is not None and name in about.column_names else [None] * len(classes)
+
+
 def wnids_of(classes: Sequence[str], about: pa.Table | None) -> list[str | None]:
     """WNID of every label: what is known of the class, else its name where that looks like one."""
-    told = about is not None and "wnid" in about.column_names
-    known = about["wnid"].to_pylist() if told else [None] * len(classes)
+    known = known_of(classes, about, "wnid")
     return [wnid or (name if WNID.fullmatch(name) else None) for wnid, name in zip(known, classes, strict=True)]
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation import files
 from curation.errors import CurationError
@@ -129,8 +128,7 @@ def _document(annotations: AnnotationSet, stem: str, records: Path) -> dict[str,
 
 
 def _description(annotations: AnnotationSet) -> str:
-    counts = {c["values"]: c["counts"] for c in pc.value_counts(annotations.table["split"]).to_pylist()}
-    parts = ", ".join(f"{name} ({counts.get(name, 0):,})" for name in annotations.splits)
+    parts = ", ".join(f"{name} ({count:,})" for name, count in annotations.counts().items())
     return f"{len(annotations.table):,} labelled images of {len(annotations.classes):,} classes; splits: {parts}."
 
 

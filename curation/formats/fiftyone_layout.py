@@ -178,9 +178,11 @@ def _join(splits: list[str], parts: list[tuple[Path, dict[str, Any]]]) -> Annota
 def _rows(folder: Path, document: dict[str, Any], classes: list[str] | None) -> list[tuple[str, int | str, Path]]:
     """(Path, label or, where there are no classes, name of it, file) of every label."""
     there, told = _pictures(folder), document.get("paths") or {}
+    # The first of twins.
+    place = None if classes is None else {name: i for i, name in reversed(list(enumerate(classes)))}
     rows = []
     for key, value in document["labels"].items():
-        label = _label(value.get("label") if isinstance(value, dict) else value, classes)
+        label = _label(value.get("label") if isinstance(value, dict) else value, place, len(classes or ()))
         if label is None:
             known = "no name of a class" if classes is None else f"none of its {len(classes):,} classes"
             raise CurationError(f"{folder / LABELS}: labels[{key!r}] is {value!r:.80}, which is {known}")
@@ -191,12 +193,12 @@ def _rows(folder: Path, document: dict[str, Any], classes: list[str] | None) -> 
     return rows
 
 
-def _label(value: Any, classes: list[str] | None) -> int | str | None:
-    if classes is None:
+def _label(value: Any, place: dict[str, int] | None, classes: int) -> int | str | None:
+    if place is None:
         return str(value) if type(value) in (int, str) else None
     if type(value) is int:
-        return value if 0 <= value < len(classes) else None
-    return classes.index(value) if value in classes else None
+        return value if 0 <= value < classes else None
+    return place.get(value) if isinstance(value, str) else None
 
 
 def _pictures(folder: Path) -> dict[str, str | None]:

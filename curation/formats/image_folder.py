@@ -73,9 +73,10 @@ def write_index(annotations: AnnotationSet, folder: Path, names: list[str] | Non
     return folder / INDEX
 
 
-def missing(folder: Path) -> list[str]:
-    """Pictures of the index that the tree does not have (or whose link leads nowhere)."""
-    return [name for name in _index_files(folder) if not (folder / name).is_file()]
+def missing(folder: Path, index: pa.Table | None = None) -> list[str]:
+    """Pictures of the index (read when None) that the tree does not have (or whose link leads nowhere)."""
+    index = comma_separated.read_table(folder / INDEX) if index is None else index
+    return [name for name in _index_files(folder, index) if not (folder / name).is_file()]
 
 
 def tree(annotations: AnnotationSet, kind: str = "name") -> list[str]:
@@ -125,10 +126,11 @@ def read(path: Path) -> AnnotationSet:
     path = Path(path)
     if path.name == INDEX or (path / INDEX).is_file():
         folder = path.parent if path.name == INDEX else path
-        found = comma_separated.read(folder / INDEX)
+        index = comma_separated.read_table(folder / INDEX)
+        found = comma_separated.from_table(index, folder / INDEX)
         # An index can be without its tree; then the pictures are elsewhere.
         there = any(entry.is_dir() for entry in folder.iterdir())
-        return replace(found, pictures=_pictures(folder, found.table, _index_files(folder))) if there else found
+        return replace(found, pictures=_pictures(folder, found.table, _index_files(folder, index))) if there else found
     found = _walk(path)
     return replace(found, pictures=_pictures(path, found.table, found.table["path"].to_pylist()))
 
@@ -213,8 +215,7 @@ def _shown(found: Iterable[Path], below: Path) -> Iterator[Path]:
     return (p for p in found if not any(part.startswith(".") for part in p.relative_to(below).parts))
 
 
-def _index_files(folder: Path) -> list[str]:
-    table = comma_separated.read_table(folder / INDEX)
+def _index_files(folder: Path, table: pa.Table) -> list[str]:
     if "file" not in table.column_names or table["file"].null_count:
         raise CurationError(f"{folder / INDEX}: the column file is missing, or has gaps")
     return table["file"].to_pylist()

@@ -184,17 +184,17 @@ def _items(path: Path, document: dict[str, Any], key: str, kind: type, needed: S
 
 
 def _column(path: Path, key: str, name: str, values: list[Any], kind: pa.DataType, needed: bool = True) -> pa.Array:
-    def fits(some: list[Any]) -> bool:
+    def made(some: list[Any]) -> pa.Array | None:
         try:
-            pa.array(some, kind)
+            array = pa.array(some, kind)
         except (pa.ArrowException, OverflowError, UnicodeError):
-            return False
-        return all(type(value) is wanted or (value is None and not needed) for value in some)
+            return None
+        return array if all(type(value) is wanted or (value is None and not needed) for value in some) else None
 
     wanted = str if pa.types.is_string(kind) else int
-    if fits(values):
-        return pa.array(values, kind)
-    row = next(row for row, value in enumerate(values) if not fits([value]))
+    if (array := made(values)) is not None:
+        return array
+    row = next(row for row, value in enumerate(values) if made([value]) is None)
     raise CurationError(f"{path}: {key}[{row}].{name} is {values[row]!r:.80}, which cannot be")
 
 

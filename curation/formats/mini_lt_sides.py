@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from curation import files
 from curation.errors import CurationError
-from curation.formats.annotations import ABOUT, AnnotationSet, wnids_of
+from curation.formats.annotations import ABOUT, AnnotationSet, known_of, wnids_of
 from curation.formats.csv_dialect import MAX_LABEL, decoded
 from curation.formats.subset_csv import escaped, plain
 
@@ -169,7 +169,7 @@ def _names(path: Path, text: str) -> dict[str, str]:
 def _names_text(annotations: AnnotationSet) -> str | None:
     """WNIDs in byte order with their names, as Keras lays them out; None when not all are known."""
     wnids = wnids_of(annotations.classes, annotations.about)
-    labels, lemmas = (_about(annotations, name) for name in ("human_label", "lemmas"))
+    labels, lemmas = (known_of(annotations.classes, annotations.about, name) for name in ("human_label", "lemmas"))
     firsts = [lemma.partition(",")[0].strip().replace(" ", "_") if lemma else None for lemma in lemmas]
     pairs = sorted((w, label or first) for w, label, first in zip(wnids, labels, firsts, strict=True) if w)
     if not pairs or len(pairs) < len(annotations.classes) or not all(name for _, name in pairs):
@@ -198,12 +198,6 @@ def _labels_text(annotations: AnnotationSet, counts: Sequence[int]) -> str:
     rows = zip(annotations.classes, wnids_of(annotations.classes, annotations.about), counts, strict=True)
     writer.writerows((label, wnid, escaped(name), count) for label, (name, wnid, count) in enumerate(rows))
     return sink.getvalue()
-
-
-def _about(annotations: AnnotationSet, name: str) -> list[Any]:
-    about = annotations.about
-    there = about is not None and name in about.column_names
-    return about[name].to_pylist() if there else [None] * len(annotations.classes)
 
 
 def _object(path: Path, text: str) -> dict[str, Any]:

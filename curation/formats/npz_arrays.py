@@ -46,6 +46,7 @@ class Arrays(Mapping[str, np.ndarray]):
         self.path = Path(path)
         self._members = _members(self.path)
         self._unpacked: dict[str, BinaryIO] = {}
+        self._starts: dict[str, int] = {}
         self.kinds = {key: (member.dtype, member.shape) for key, member in self._members.items()}
 
     def __getitem__(self, key: str) -> np.ndarray:
@@ -54,8 +55,9 @@ class Arrays(Mapping[str, np.ndarray]):
             return np.zeros(member.shape, member.dtype)
         order = "F" if member.fortran else "C"
         if member.info.compress_type == zipfile.ZIP_STORED:
-            start = _start(self.path, member.info) + member.header
-            return np.memmap(self.path, member.dtype, "r", start, member.shape, order)
+            if key not in self._starts:
+                self._starts[key] = _start(self.path, member.info) + member.header
+            return np.memmap(self.path, member.dtype, "r", self._starts[key], member.shape, order)
         if key not in self._unpacked:
             self._unpacked[key] = _unpack(self.path, member.info)
         return np.memmap(self._unpacked[key], member.dtype, "r", member.header, member.shape, order)

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from curation import files
 from curation.errors import CurationError
-from curation.formats.annotations import ABOUT, WNID, wnids_of
+from curation.formats.annotations import ABOUT, WNID, known_of, wnids_of
 
 __all__ = ["COUNTED", "HEADER", "KNOWN_HEADERS", "WNID", "escaped", "plain", "read", "read_meta_clsloc", "write"]
 
@@ -58,7 +58,7 @@ def write(path: Path, classes: Sequence[str], about: pa.Table | None, counts: np
         about: table ABOUT, one row a label, which may lack columns; or None.
         counts: training pictures of every label, int, (C,).
     """
-    known = {name: _column(about, name, len(classes)) for name in ABOUT.names}
+    known = {name: known_of(classes, about, name) for name in ABOUT.names}
     wnids = wnids_of(classes, about)
     names = [n or (c if c != w else None) for n, c, w in zip(known["lemmas"], classes, wnids, strict=True)]
     cells = (range(len(classes)), known["original_label"], wnids, names, known["definition"], counts.tolist())
@@ -158,10 +158,6 @@ def _number(path: Path, line: int, column: str, cell: str) -> int | None:
     if not re.fullmatch(r"[0-9]{1,9}", cell):
         raise CurationError(f"{path}, line {line}: {column} is {cell!r}, no whole number")
     return int(cell)
-
-
-def _column(about: pa.Table | None, name: str, rows: int) -> list[Any]:
-    return about[name].to_pylist() if about is not None and name in about.column_names else [None] * rows
 
 
 def escaped(cell: Any) -> Any:

@@ -120,15 +120,15 @@ def read(path: Path) -> AnnotationSet:
     table = places[0].with_name(f"{found['stem']}_cls_metadata.csv") if found else None
     labels, numbers = ({s: _joined(archives, key.format(s)) for s in ("train", "val")} for key in ("y_{}", "{}_id"))
     about = subset_csv.read(table) if table is not None and table.is_file() else None
-    classes = _classes(places[0], np.concatenate([*labels.values()]), about)
-    pictures = Pictures(archives, numbers)
-    rows = [len(numbers[split]) for split in numbers]
     label, number = np.concatenate([*labels.values()]), np.concatenate([*numbers.values()])
+    classes = _classes(places[0], label, about)
+    pictures = Pictures(archives, numbers)
+    of = np.repeat([0, 1], [len(ids) for ids in numbers.values()])
     columns = {
-        "path": _paths(np.repeat([0, 1], rows), label, number, classes),
+        "path": _paths(of, label, number, classes),
         "label": label,
         "class_name": names_of(label, classes),
-        "split": names_of(np.repeat([0, 1], rows), ("train", "val")),
+        "split": names_of(of, ("train", "val")),
         "number": number,
     }
     known = about.select(ABOUT.names) if about is not None else None

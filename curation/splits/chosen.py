@@ -21,7 +21,7 @@ from curation.splits.class_plan import ClassPlan, Counts, allot
 from curation.splits.even import check_train, shares
 from curation.splits.inputs import SCORES, Inputs
 from curation.splits.kind import Kind
-from curation.splits.pool import Pool, gather, place_of
+from curation.splits.pool import Pool, gather, joined
 from curation.splits.result import Result
 from curation.splits.settings import Share, option
 from curation.workspace import Workspace
@@ -109,7 +109,11 @@ def carve(inputs: Inputs, p: Chosen) -> Result:
     """
     if inputs.scores is None:
         raise ArgumentError(f"recipe {p.KIND!r} has 0 scores: make features with `extract`, and name them by features=")
-    return class_draw.carve(inputs, p, plan=plan, keys=lambda pool, _: _scores(pool, inputs), chooser=p.choose_for)
+
+    def keys(pool: Pool, _: Chosen) -> np.ndarray:
+        return joined(inputs.scores, "score", pool.image_id, missing=np.nan)
+
+    return class_draw.carve(inputs, p, plan=plan, keys=keys, chooser=p.choose_for)
 
 
 def choose_features(workspace: Workspace, name: str) -> str:
@@ -121,15 +125,6 @@ def choose_features(workspace: Workspace, name: str) -> str:
         return there[0]
     said = f"there are no features {name!r}" if name else "it must be said which features to use"
     raise ArgumentError(f"{said}: the workspace has {len(there)} ({', '.join(there) or 'run `extract` first'})")
-
-
-def _scores(pool: Pool, inputs: Inputs) -> np.ndarray:
-    """Score of every image, float64 (N,); NaN where there is none."""
-    ids, score = (inputs.scores[name].to_numpy() for name in SCORES.names)
-    place = place_of(ids, pool.image_id)
-    found = np.full(len(pool.image_id), np.nan)
-    found[place[place >= 0]] = score[place >= 0]
-    return found
 
 
 _ABOUT = {

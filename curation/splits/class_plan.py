@@ -184,11 +184,21 @@ def frequency(train: np.ndarray, p: Carving) -> np.ndarray:
     the classes by falling size, equal ones in the order of labels (Tang et al., ECCV 2022).
     """
     if p.frequency == "count":
-        return ((train <= p.thresholds[0]).astype(np.int8) + (train < p.thresholds[1])).astype(np.int8)
-    rank = np.empty(len(train), np.int64)
-    rank[np.argsort(-train, kind="stable")] = np.arange(len(train))
-    cuts = np.floor(np.array(p.fractions) * len(train) + 0.5)
-    return np.searchsorted(cuts, rank, side="right").astype(np.int8)
+        return by_count(train, p.thresholds)
+    found = np.empty(len(train), np.int8)
+    found[np.argsort(-train, kind="stable")] = by_rank(len(train), p.fractions)
+    return found
+
+
+def by_count(train: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    """Head (0), medium (1) or tail (2) by training images, int8 (L,); see `frequency`."""
+    return ((train <= thresholds[0]).astype(np.int8) + (train < thresholds[1])).astype(np.int8)
+
+
+def by_rank(count: int, fractions: Sequence[float]) -> np.ndarray:
+    """Head (0), medium (1) or tail (2) of every rank, int8 (count,); see `frequency`."""
+    cuts = np.floor(np.array(fractions) * count + 0.5)
+    return np.searchsorted(cuts, np.arange(count), side="right").astype(np.int8)
 
 
 def told(shortfalls: Sequence[Shortfall]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.errors import CurationError
+from curation.splits.result import coded
 
 LEFT_OUT = "left out"
 _OF_A_RECIPE = ("kind", "clusters", "duplicates", "ledger_position")
@@ -129,11 +130,10 @@ class _ByImage:
 
 def _by_image(stored: Stored, count: int, classes: list[str]) -> _ByImage:
     _, table, report = stored
-    words = table["split"].unify_dictionaries().combine_chunks()
-    splits = words.dictionary.to_pylist()
+    splits, codes = coded(table["split"])
     ids = table["image_id"].to_numpy()
     code, cls = np.full(count, len(splits), np.int64), np.full(count, -1, np.int64)
-    code[ids] = words.indices.to_numpy()
+    code[ids] = codes
     place = {name: row for row, name in enumerate(classes)}
     cls[ids] = np.array([place[name] for name in report["classes"]], np.int64)[table["label"].to_numpy()]
     return _ByImage(splits, code, cls)

@@ -10,6 +10,7 @@ import numpy as np
 
 from curation.splits.inputs import Inputs
 from curation.splits.pool import Pool
+from curation.splits.result import coded
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,6 @@ class Counts:
 
 def base_ids(base: Any) -> dict[str, np.ndarray]:
     """Image ids of every split of a table BASE, ascending."""
-    words = base["split"].unify_dictionaries().combine_chunks()
-    ids, codes = base["image_id"].to_numpy(), words.indices.to_numpy()
-    return {name: np.sort(ids[codes == i]) for i, name in enumerate(words.dictionary.to_pylist())}
+    names, codes = coded(base["split"])
+    ids = base["image_id"].to_numpy()
+    return {name: np.sort(ids[codes == i]) for i, name in enumerate(names)}

@@ -20,6 +20,7 @@ from curation.exclusions import read_pairs
 from curation.splits.class_plan import ClassPlan, Counts
 from curation.splits.inputs import Inputs
 from curation.splits.pool import Pool, place_of
+from curation.splits.result import coded
 from curation.workspace import Workspace
 
 DOUBTED = ("unsure", judgements.CONTESTED)
@@ -127,12 +128,11 @@ def planned_leaks(located: Located, counts: Counts, planned: ClassPlan) -> Leaks
 
 def made_leaks(candidates: Candidates, split: pa.Table) -> Leaks:
     """Pairs whose images are in two splits of a split table (schema SPLIT), by their probabilities."""
-    words = split["split"].unify_dictionaries().combine_chunks()
-    names = tuple(words.dictionary.to_pylist())
+    names, inside = coded(split["split"])
     ids = split["image_id"].to_numpy()
     last = int(max((side.max(initial=-1) for side in (ids, *candidates[:2])), default=-1))
     codes = np.full(last + 1, -1, np.int64)
-    codes[ids] = words.indices.to_numpy()
+    codes[ids] = inside
     ends = (codes[candidates.image_a], codes[candidates.image_b])
     # One stratum a split, of one image that is in it for certain.
     unit, one = np.eye(len(names), dtype=np.int64), np.ones(len(names), np.int64)

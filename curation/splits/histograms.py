@@ -19,6 +19,7 @@ import pyarrow as pa
 from curation.errors import ArgumentError, CurationError
 from curation.splits.class_names import resolved
 from curation.splits.inputs import HISTOGRAM, Inputs
+from curation.splits.result import coded
 from curation.workspace import Workspace
 
 ALIGN = {
@@ -79,11 +80,10 @@ def of_split(workspace: Workspace, name: str, split: str = "train") -> Histogram
     from curation.splits.recipes import load  # it registers the recipes that read histograms
 
     _, table, report = load(workspace, name)
-    words = table["split"].unify_dictionaries().combine_chunks()
-    there = words.dictionary.to_pylist()
+    there, codes = coded(table["split"])
     if split not in there:
         raise ArgumentError(f"split {name!r} has no {split!r}: it has {', '.join(there)}")
-    mine = words.indices.to_numpy() == there.index(split)
+    mine = codes == there.index(split)
     return Histogram(
         list(report["classes"]), np.bincount(table["label"].to_numpy()[mine], minlength=len(report["classes"]))
     )
@@ -106,7 +106,7 @@ def tabled(histogram: Histogram, workspace: Workspace, inputs: Inputs, *, align:
         ArgumentError: classes are told by place, and there are more or fewer than the workspace has; or by name, and
             the file has no names.
     """
-    ours = sorted(inputs.images["class_name"].cast(pa.string()).unique().to_pylist(), key=str.encode)
+    ours = inputs.classes()
     if align == "name" and histogram.names is None:
         raise ArgumentError(f"{what} has {len(histogram.images):,} numbers and 0 names: set align=position")
     if align == "position" or histogram.names is None:
@@ -133,7 +133,7 @@ def _from_json(path: Path, text: str) -> list[_Entry]:
 
     try:
         content = json.loads(text, object_pairs_hook=pairs)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise CurationError(f"{path}{line}: not a JSON file ({error})") from None
     if not isinstance(content, list):

@@ -49,6 +49,11 @@ class Inputs:
     attributes: pa.Table | None = None
     class_metadata: pa.Table | None = None
 
+    def classes(self) -> list[str]:
+        """Classes of the images, in byte order."""
+        found = pc.unique(self.images["class_name"].cast(pa.string())).drop_null().to_pylist()
+        return sorted(found, key=str.encode)
+
     def tables(self) -> dict[str, pa.Table]:
         """The tables that are there, by name."""
         return {field.name: table for field in fields(self) if (table := getattr(self, field.name)) is not None}

@@ -103,7 +103,7 @@ def match(inputs: Inputs, p: MatchHistogram) -> Result:
     found = class_draw.carve(inputs, p, plan=plan_match)
     names, images = (inputs.histogram[c].to_pylist() for c in ("class_name", "images"))
     told, classes = dict(zip(names, images, strict=True)), found.report["classes"]
-    there = set(inputs.images["class_name"].cast(pa.string()).unique().to_pylist())
+    there = set(inputs.classes())
     train = found.split.filter(pc.equal(found.split["split"].cast(pa.string()), "train"))["label"].to_numpy()
     got = np.bincount(train, minlength=len(classes))
     wanted = np.array([told[name] for name in classes], np.int64)

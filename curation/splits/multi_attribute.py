@@ -52,7 +52,8 @@ def carve(inputs: Inputs, p: MultiAttribute) -> Result:
         CurationError: there is nothing to split, or too little of it.
         ArgumentError: without attributes, or with groups of near duplicates.
     """
-    pool, had = _gathered(inputs)
+    pool = _gathered(inputs)
+    had = positives(inputs.attributes, pool.image_id)
     planned = plan(Counts.of(pool, inputs), p)
     codes, reasons, _ = class_draw.assign(pool, planned, _keys(pool, had, planned, p))
     result = class_draw.finished(pool, planned, p, codes, reasons, _report(pool, had, planned, codes, p))
@@ -66,7 +67,7 @@ def carve(inputs: Inputs, p: MultiAttribute) -> Result:
 
 def fitted(inputs: Inputs, p: MultiAttribute) -> MultiAttribute:
     """The largest tests that all classes can fill."""
-    return suggest(Counts.of(_gathered(inputs)[0], inputs), p)
+    return suggest(Counts.of(_gathered(inputs), inputs), p)
 
 
 KIND = Kind(
@@ -86,15 +87,14 @@ KIND = Kind(
 # -- below: drawing --------------------------------------------------------------------------------------------------
 
 
-def _gathered(inputs: Inputs) -> tuple[Pool, Positives]:
+def _gathered(inputs: Inputs) -> Pool:
     if inputs.groups is not None:
         raise ArgumentError(
             "recipe 'glt-multi' takes one image of each group of near duplicates: set duplicates=decided"
         )
     if inputs.attributes is None:
         raise ArgumentError("recipe 'glt-multi' takes 1 table of attributes and has 0: set attributes=FILE")
-    pool = gather(replace(inputs, clusters=None))
-    return pool, positives(inputs.attributes, pool.image_id)
+    return gather(replace(inputs, clusters=None))
 
 
 def _keys(pool: Pool, had: Positives, planned: ClassPlan, p: MultiAttribute) -> np.ndarray:

@@ -11,7 +11,7 @@ from curation.errors import ArgumentError, CurationError
 from curation.splits import profiles
 from curation.splits.apportion import apportion
 from curation.splits.carving import POLICIES
-from curation.splits.class_plan import ClassPlan, Counts, Shortfall
+from curation.splits.class_plan import ClassPlan, Counts, Shortfall, by_rank
 from curation.splits.plan import SPLITS
 from curation.splits.random_keys import random_keys
 from curation.splits.settings import MOST, Settings, check_groups, option
@@ -97,7 +97,6 @@ def plan(counts: Counts, p: MultiAttribute) -> ClassPlan:
     drawn = np.maximum(0, wanted - vals - test_lt)
     asked = np.stack([drawn, vals, test_lt, *np.full((2, len(rows)), test)])  # in the order of SPLITS
     found = np.stack([pool - vals - test_lt, vals, test_lt, tests, tests])
-    cuts = np.floor(np.array(p.fractions) * len(rows) + 0.5)
     return ClassPlan(
         splits=SPLITS,
         carving=_CARVING,
@@ -107,7 +106,7 @@ def plan(counts: Counts, p: MultiAttribute) -> ClassPlan:
         available=total[rows],
         pool=tuple(counts.sources),
         whole={},
-        frequency=np.searchsorted(cuts, np.arange(len(rows)), side="right").astype(np.int8),
+        frequency=by_rank(len(rows), p.fractions),
         shortfalls=_shortfalls(counts, rows, found, total, attributed, p),
         dropped=np.setdiff1d(np.arange(len(total)), rows),
         unwanted=np.empty(0, np.int64),

@@ -21,6 +21,7 @@ from curation import files
 from curation.errors import ArgumentError, CurationError
 from curation.splits.inputs import ATTRIBUTES
 from curation.splits.pool import place_of
+from curation.splits.result import coded
 
 _IMAGE, _LONG = ("path", "image_id"), ("attribute", "score")
 
@@ -45,10 +46,8 @@ def positives(table: pa.Table, image_id: np.ndarray) -> Positives:
         table: attributes of all images.
         image_id: the images asked for, int (N,).
     """
-    words = table["attribute"].combine_chunks()
-    words = words if pa.types.is_dictionary(words.type) else words.dictionary_encode()
-    words = words.unify_dictionaries().combine_chunks() if isinstance(words, pa.ChunkedArray) else words
-    ids, codes, names = _in_order(table["image_id"].to_numpy(), words.indices.to_numpy(), words.dictionary.to_pylist())
+    words, codes = coded(table["attribute"])
+    ids, codes, names = _in_order(table["image_id"].to_numpy(), codes, words)
     image = place_of(ids, image_id).astype(np.int32)
     return Positives(image[image >= 0], codes[image >= 0], names)
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from curation.errors import ArgumentError, CurationError
 from curation.splits.apportion import apportion
 from curation.splits.cells import Cells, as_asked, class_ok, needs, pool_of, shrunk
+from curation.splits.class_plan import by_count, by_rank
 from curation.splits.parameters import Parameters
 from curation.splits.random_keys import random_keys
 
@@ -258,14 +259,13 @@ def _uniform(pool: np.ndarray, total: int, p: Parameters, split: str) -> np.ndar
 def _frequency(train: np.ndarray, order: np.ndarray, p: Parameters, names: Sequence[str] | None) -> np.ndarray:
     """Head (0), medium (1) or tail (2) of every label, int8 (L,)."""
     if p.frequency == "count":
-        return ((train <= p.thresholds[0]).astype(np.int8) + (train < p.thresholds[1])).astype(np.int8)
+        return by_count(train, p.thresholds)
     if p.frequency == "custom" and names is not None:
         missing = [names[row] for row in order if names[row] not in p.custom]
         if missing:
             raise ArgumentError(f"custom names {len(p.custom)} classes of {len(order)}: missing is {missing[0]!r}")
         return np.array([p.custom[names[row]] for row in order], np.int8)
-    cuts = np.floor(np.array(p.fractions) * len(order) + 0.5)
-    return np.searchsorted(cuts, np.arange(len(order)), side="right").astype(np.int8)
+    return by_rank(len(order), p.fractions)
 
 
 def _infeasible(counts: np.ndarray, p: Parameters, what: str) -> Infeasible:

@@ -70,7 +70,7 @@ def gather(inputs: Inputs, *, attributes: int | None = None) -> Pool:
     if (different := int((np.bincount(ids) > 0).sum())) != len(ids):
         raise CurationError(f"{len(ids):,} images have only {different:,} different ids")
     clustered = inputs.clusters is not None
-    cluster, attribute = (_joined(inputs.clusters, name, ids) for name in ("cluster", "attribute"))
+    cluster, attribute = (joined(inputs.clusters, name, ids) for name in ("cluster", "attribute"))
     out, first = np.unique(inputs.excluded["image_id"].to_numpy(), return_index=True)
     place = place_of(out, ids)
     there = place >= 0
@@ -89,7 +89,7 @@ def gather(inputs: Inputs, *, attributes: int | None = None) -> Pool:
     total = int(attribute.max(initial=-1)) + 1
     if attributes is not None:
         attribute, total = _merged(cls, cluster, attributes), attributes
-    group = _joined(inputs.groups, "group", ids)[used]
+    group = joined(inputs.groups, "group", ids)[used]
     return Pool(
         ids[used], cls, attribute, cluster, names, total, left_out, len(ids),
         rank[source] if len(source) else source, sorted(sources, key=str.encode), group,
@@ -102,6 +102,15 @@ def place_of(ids: np.ndarray, image_id: np.ndarray) -> np.ndarray:
     place[image_id] = np.arange(len(image_id))
     ids = np.asarray(ids, np.int64)
     return place[np.where((ids >= 0) & (ids < len(place)), ids, -1)]
+
+
+def joined(table: pa.Table | None, column: str, ids: np.ndarray, *, missing: float = -1) -> np.ndarray:
+    """A column of a table for each of some images, (N,) of the type of `missing`, which stands for images it lacks."""
+    found = np.full(len(ids), missing)
+    if table is not None:
+        place = place_of(table["image_id"].to_numpy(), ids)
+        found[place[place >= 0]] = table[column].to_numpy()[place >= 0]
+    return found
 
 
 # -- below: joining --------------------------------------------------------------------------------------------------
@@ -118,15 +127,6 @@ def _sorted(images: pa.Table) -> pa.Table:
 def _coded(column: pa.ChunkedArray, kept: pa.Array) -> tuple[np.ndarray, list[str]]:
     encoded = column.combine_chunks().filter(kept).dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
-
-
-def _joined(table: pa.Table | None, column: str, ids: np.ndarray) -> np.ndarray:
-    """A column of a table for each of some images, int64 (N,); -1 where the table has no such image."""
-    found = np.full(len(ids), -1, np.int64)
-    if table is not None:
-        place = place_of(table["image_id"].to_numpy(), ids)
-        found[place[place >= 0]] = table[column].to_numpy()[place >= 0]
-    return found
 
 
 def _merged(cls: np.ndarray, cluster: np.ndarray, attributes: int) -> np.ndarray:

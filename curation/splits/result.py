@@ -27,6 +27,13 @@ class Result:
     report: dict[str, Any]
 
 
+def coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """The words of a column of texts, and which of them each row has, int64 (N,)."""
+    column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    words = column.unify_dictionaries().combine_chunks()
+    return words.dictionary.to_pylist(), words.indices.to_numpy().astype(np.int64)
+
+
 def listed(*groups: Reasons) -> pa.Table:
     """Images with the reason why they are in no split, schema EXCLUSIONS, in the order of ids."""
     ids = np.concatenate([np.asarray(g[0], np.int64) for g in groups])

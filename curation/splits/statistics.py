@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.errors import ArgumentError
+from curation.splits.result import coded
 
 GROUPS = ("head", "medium", "tail")
 BETA = 0.999
@@ -48,16 +49,10 @@ def statistics(split: pa.Table, *, classes: int | None = None, beta: float = BET
     Raises:
         ArgumentError: beta is not from 0 to 1.
     """
-    encoded = split["split"].combine_chunks()
-    if not pa.types.is_dictionary(encoded.type):
-        encoded = encoded.dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    names = encoded.dictionary.to_pylist()
+    names, code = coded(split["split"])
     label, attribute, group = (_ints(split[c]) for c in ("label", "attribute", "frequency"))
     classes = max(classes or 0, int(label.max(initial=-1)) + 1)
     attributes = int(attribute.max(initial=-1)) + 1
-    code = encoded.indices.to_numpy().astype(np.int64)
     # An image without an attribute or frequency (-1) is counted by class alone.
     shape = (len(names), classes, attributes + 1)
     cells = np.bincount((code * classes + label) * (attributes + 1) + attribute + 1, minlength=int(np.prod(shape)))

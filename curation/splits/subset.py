@@ -106,7 +106,7 @@ def tables(workspace: Workspace, p: Subset, inputs: Inputs) -> Mapping[str, pa.T
     """
     if not p.metadata:
         return {}
-    names = _names(inputs)
+    names = inputs.classes()
     known = workspace.classes() if (workspace.path / "classes.parquet").is_file() else None
     about = _described(names, known)
     told = subset_csv.read_meta_clsloc(Path(p.metadata))
@@ -143,12 +143,6 @@ def _once(places: Iterable[tuple[int, str]], what: str) -> None:
         if name in first:
             raise ArgumentError(f"{what} {place} names {name!r}, as {first[name]} does: list every class once")
         first[name] = place
-
-
-def _names(inputs: Inputs) -> list[str]:
-    """Classes that have images, in byte order."""
-    found = pc.unique(inputs.images["class_name"].cast(pa.string())).drop_null().to_pylist()
-    return sorted(found, key=str.encode)
 
 
 def _described(names: list[str], known: pa.Table | None) -> pa.Table:
