@@ -10,7 +10,6 @@ objects) and of 1,280,000 images in 1000 classes.
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.memory import peak
 from curation.exclusions import EXCLUSIONS
 from curation.splits.greedy import evenest
 from curation.splits.inputs import ATTRIBUTES, Inputs
@@ -84,11 +84,6 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, found
 
 
-def peak() -> float:
-    """Most memory of this process so far, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=65_000)
@@ -110,9 +105,9 @@ def main() -> None:
     print(f"{arguments.images:,} images, {len(image):,} attributes of {arguments.attributes}: ours {mine:.2f} s")
     if arguments.whole:
         for sizes, settings in ((COCO, {}), ((1_280,) * 1_000, {"test": 100, "val": 50})):
-            tables, before = inputs(sizes, arguments.attributes), peak()
+            tables, before = inputs(sizes, arguments.attributes), peak() / 1e9
             mine, result = timed(lambda t=tables, s=settings: KIND.carve(t, KIND.settings(**s)))
-            print(f"split of {sum(sizes):,} images: {mine:.2f} s, peak {before:.2f} -> {peak():.2f} GB")
+            print(f"split of {sum(sizes):,} images: {mine:.2f} s, peak {before:.2f} -> {peak() / 1e9:.2f} GB")
             print("  ", result.report["funnel"]["splits"])
 
 

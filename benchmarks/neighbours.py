@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.memory import peak
 from curation.duplicates.neighbours import Near, near, unit
 from curation.engine import default_workers
 
@@ -145,12 +146,6 @@ def cosine(data: Path, folder: Path) -> bool:
         report(f"{name} {len(rows):,} x {rows.shape[1]}", ours, theirs, "s", 1, note)
         good &= agree and ours <= theirs
     return good
-
-
-def peak() -> int:
-    """The most memory that this process has held, in bytes (`ru_maxrss` would start from that of its parent)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def hold(count: int) -> None:

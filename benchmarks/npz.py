@@ -26,6 +26,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.memory import peak, peak_from_here
+
 TIME, MEMORY = 0.7, 0.1
 SIZES = ((500, 375), (375, 500), (500, 333), (400, 300), (640, 480))
 VAL = 5  # of the pictures of a class, those of val
@@ -81,10 +83,9 @@ def ours(folder: Path) -> Callable[[Path], object]:
 def side(which: str, folder: Path, out: Path) -> dict[str, float]:
     """Seconds and bytes of one way, in this process."""
     pack = {"plain": plain, "ours": ours}[which](folder)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: libraries and the list are there
-    before, start = _peak(), time.perf_counter()
+    before, start = peak_from_here(), time.perf_counter()  # libraries and the list are there
     pack(out)
-    return {"seconds": time.perf_counter() - start, "bytes": _peak() - before}
+    return {"seconds": time.perf_counter() - start, "bytes": peak() - before}
 
 
 def measure(classes: int = 30, images: int = 50, rounds: int = 3) -> dict[str, Any]:
@@ -120,14 +121,16 @@ def main() -> int:
     found = measure(options.classes, options.images)
     for which in ("plain", "ours"):
         print(f"{which:5}  {found[which]['seconds']:6.2f} s  {found[which]['bytes'] / 1e6:8.1f} MB above the start")
-    print(f"time ratio {found['seconds_ratio']:.2f} (at most {TIME}), memory ratio {found['bytes_ratio']:.3f} ", end="")
-    print(f"(at most {MEMORY}), arrays {'equal' if found['equal'] else 'DIFFER'}")
-    return int(not (found["seconds_ratio"] <= TIME and found["bytes_ratio"] <= MEMORY and found["equal"]))
+    line, good = verdict(found)
+    print(line)
+    return int(not good)
 
 
-def _peak() -> int:
-    status = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+def verdict(found: dict[str, Any]) -> tuple[str, bool]:
+    """What `measure` found in a line, and whether the claim holds."""
+    good = found["seconds_ratio"] <= TIME and found["bytes_ratio"] <= MEMORY and found["equal"]
+    line = f"time ratio {found['seconds_ratio']:.2f} (at most {TIME}), memory ratio {found['bytes_ratio']:.3f} "
+    return f"{line}(at most {MEMORY}), arrays {'equal' if found['equal'] else 'DIFFER'}", good
 
 
 def _drawn(folder: Path, classes: int, images: int) -> Path:

@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.memory import peak, peak_from_here
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SECONDS, BYTES = 5.0, 1e9
 VAL, CLUSTERS, ATTRIBUTES = 50, 6, 3
@@ -183,10 +185,9 @@ PLAIN = {"glt": plain_glt, "long-tailed": plain_long_tailed, "stratified": plain
 def side(which: str, kind: str, folder: Path) -> dict[str, Any]:
     """Seconds, bytes above the tables, and images by split, of one way in this process."""
     work = ours(kind, folder) if which == "ours" else PLAIN[kind](folder)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: libraries and tables are there
-    before, start = _peak(), time.perf_counter()
+    before, start = peak_from_here(), time.perf_counter()  # libraries and tables are there
     splits = work()
-    return {"seconds": time.perf_counter() - start, "bytes": _peak() - before, "splits": splits}
+    return {"seconds": time.perf_counter() - start, "bytes": peak() - before, "splits": splits}
 
 
 def measured(which: str, kind: str, folder: Path) -> dict[str, Any]:
@@ -234,19 +235,10 @@ def main() -> int:
     if not options.no_npz:
         from benchmarks import npz
 
-        found = npz.measure()
-        print(f"npz: time ratio {found['seconds_ratio']:.2f} (at most {npz.TIME}), memory ratio ", end="")
-        print(f"{found['bytes_ratio']:.3f} (at most {npz.MEMORY}), arrays {'equal' if found['equal'] else 'DIFFER'}")
-        good &= found["seconds_ratio"] <= npz.TIME and found["bytes_ratio"] <= npz.MEMORY and found["equal"]
+        line, kept = npz.verdict(npz.measure())
+        print(f"npz: {line}")
+        good &= kept
     return int(not good)
-
-
-# -- below -------------------------------------------------------------------------------------------------------------
-
-
-def _peak() -> int:
-    status = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in status if line.startswith("VmHWM")).split()[1])
 
 
 if __name__ == "__main__":

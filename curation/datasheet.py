@@ -7,7 +7,6 @@ it: the same split, decisions and pictures give the same page.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-import curation
-from curation import datasheet_pages, datasheet_pictures, files, ledger
+from curation import datasheet_pages, datasheet_pictures, files, ledger, manifest
 from curation.duplicates import leaks
 from curation.duplicates.searched import recipe as search_recipe
 from curation.splits import kinds, recipes, result, statistics
@@ -28,7 +26,6 @@ from curation.workspace import Workspace
 
 LICENCES = ("license", "licence", "copying")
 PICTURE = "classes.svg"
-_FOLDER = "datasheet"
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Datasheet:
 
     def markdown(self) -> str:
         """The page as Markdown; its pictures lie in the folder `datasheet` beside it."""
-        return datasheet_pages.markdown(self.facts, {name: f"{_FOLDER}/{name}" for name in self.pictures()})
+        return datasheet_pages.markdown(self.facts, {name: f"{manifest.DATASHEET}/{name}" for name in self.pictures()})
 
     def html(self) -> str:
         """The page as one self-contained HTML file: no scripts, light and dark, printed on one sheet."""
@@ -69,6 +66,7 @@ def datasheet(workspace: Workspace, split: str) -> Datasheet:
         CurationError: its files, or the pairs of the workspace, are damaged.
     """
     recipe, table, report = recipes.load(workspace, split)
+    tools = manifest.tools()
     facts: dict[str, Any] = {
         "name": split,
         "revision": recipe.get("revision", 1),
@@ -86,12 +84,7 @@ def datasheet(workspace: Workspace, split: str) -> Datasheet:
         "leaks": _leaks(workspace, split),
         "licences": _licences(workspace, table),
         "inputs": {name: value for name, value in recipe.get("inputs", {}).items() if name != "rows"},
-        "tools": {
-            "curation": recipe.get("tool", {}).get("version", curation.__version__),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "pyarrow": pa.__version__,
-        },
+        "tools": tools | {"curation": recipe.get("tool", {}).get("version", tools["curation"])},
     }
     return Datasheet(facts)
 
@@ -103,8 +96,8 @@ def write(sheet: Datasheet, folder: str | Path) -> list[Path]:
         CurationError: the disk is full.
     """
     folder = Path(folder)
-    texts = {f"{_FOLDER}.md": sheet.markdown(), f"{_FOLDER}.html": sheet.html()}
-    texts |= {f"{_FOLDER}/{name}": text for name, text in sheet.pictures().items()}
+    texts = {f"{manifest.DATASHEET}.md": sheet.markdown(), f"{manifest.DATASHEET}.html": sheet.html()}
+    texts |= {f"{manifest.DATASHEET}/{name}": text for name, text in sheet.pictures().items()}
     for name, text in texts.items():
         with files.replacing(folder / name) as part:
             part.write_text(text, encoding="utf-8", newline="\n")

@@ -7,7 +7,6 @@ ZIP of all these. It can be moved anywhere; `rebuild` needs nothing else.
 
 from __future__ import annotations
 
-import platform
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
@@ -15,10 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-import curation
 from curation import datasheet, files, manifest
 from curation.engine import Progress, quiet
 from curation.errors import ArgumentError, CurationError
@@ -242,12 +239,7 @@ def _manifest(
         "formats": formats,
         "roots": content.roots,
         "recipe": content.recipe,
-        "tools": {
-            "curation": curation.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "pyarrow": pa.__version__,
-        },
+        "tools": manifest.tools(),
         "missing_pictures": lost,
         "files": [_entry(folder, name) for name in names if not (is_picture(name) and format_of(name).loose)],
         "link": options.link,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+import curation
 from curation import files
 from curation.errors import CurationError
 from curation.formats import comma_separated, image_folder, registry
@@ -169,6 +171,16 @@ def missing(kind: Format, folder: Path) -> list[str]:
         pairs = zip(index["path"].to_pylist(), index["file"].to_pylist(), strict=True)
         return [path for path, file in pairs if file in gone]
     return (folder / MISSING).read_text(encoding="utf-8").splitlines() if (folder / MISSING).is_file() else []
+
+
+def tools() -> dict[str, str]:
+    """Versions of what writes files here."""
+    return {
+        "curation": curation.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pyarrow": pa.__version__,
+    }
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
