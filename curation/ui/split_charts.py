@@ -76,7 +76,7 @@ def histograms(
     if columns == 2:
         figure.update_xaxes(dtick=1, range=[-0.6, attributes - 0.4], col=2)
         figure.update_xaxes(title_text="attribute", title_standoff=4, row=len(rows), col=2)
-    return bare(figure, height)
+    return bare(figure, height, t=40)
 
 
 def compared(
@@ -151,6 +151,7 @@ def _bands(figure: go.Figure, frequency: np.ndarray, rows: int) -> None:
             y=1,
             yref="y domain",
             yanchor="bottom",
+            yshift=15,  # above the title of the first histogram
         )
 
 
